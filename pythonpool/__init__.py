@@ -1,0 +1,1 @@
+"""What every part agrees on, and what users import."""

@@ -1,0 +1,1 @@
+"""The cold routes: an ordinary ASGI application behind the same front."""

@@ -1,0 +1,1 @@
+"""A worker: agent, keeper, template and executors."""

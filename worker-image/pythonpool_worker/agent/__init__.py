@@ -1,0 +1,1 @@
+"""The agent speaks: link, slots, deadlines, sessions, probes, drain. Never runs user code."""

@@ -1,0 +1,1 @@
+"""The keeper owns processes: template, executors, killing, memory, output. No network."""
