@@ -129,10 +129,13 @@ def full(client: Client) -> None:
 
 def main() -> int:
     """Run the demo; 0 when every example gave its answer."""
-    with tempfile.TemporaryDirectory(prefix="pythonpool-") as home, pools(home) as url:
-        with Client(url, token=(Path(home) / "token").read_text().strip()) as client:
-            for example in (echo, optimize, train, killed, full):
-                example(client)
+    with (
+        tempfile.TemporaryDirectory(prefix="pythonpool-") as home,
+        pools(home) as url,
+        Client(url, token=(Path(home) / "token").read_text().strip()) as client,
+    ):
+        for example in (echo, optimize, train, killed, full):
+            example(client)
     say("everything is stopped again. Next: make up, then pythonpool run general echo message=hi")
     return 0
 
