@@ -4,6 +4,7 @@ Every pattern has words beside it, because people are told words and never a pat
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -17,6 +18,8 @@ from pythonpool.quantities import Cpu, Memory
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 MAX_FREE_BYTES = 16 * 1024
 
@@ -67,6 +70,17 @@ class Rule:
     cel: str
     words: str
 
+    def to_kubernetes(self) -> dict[str, Any]:
+        """The entry of `x-kubernetes-validations`, in the very words of the local mistake."""
+        entry: dict[str, Any] = {"rule": self.cel, "message": f"{self.field} {self.words}"}
+        named = _PLACEHOLDER.findall(self.words)
+        if named:
+            text = _PLACEHOLDER.sub("%s", entry["message"])
+            values = ", ".join(f"self.{name}" for name in named)
+            entry["message"] = f"{self.field} {self.words.partition(', ')[2].split(' (')[0]}"
+            entry["messageExpression"] = f"'{text}'.format([{values}])"
+        return entry | {"fieldPath": f".{self.field}"}
+
 
 class Model(BaseModel):
     """A frozen part of a PythonPool: camelCase on the wire, no unknown fields, no conversions."""
@@ -92,6 +106,16 @@ class Model(BaseModel):
             if not rule.holds(self)
         )
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: "CoreSchema", handler: "GetJsonSchemaHandler", /
+    ) -> dict[str, Any]:
+        found = handler.resolve_ref_schema(handler(schema))
+        validations = [rule.to_kubernetes() for rule in cls.rules if rule.cel]
+        if validations:
+            found["x-kubernetes-validations"] = validations
+        return found
 
     def _wire_values(self) -> dict[str, Any]:
         fields = type(self).model_fields
