@@ -88,7 +88,7 @@ def test_any_other_chat_is_answered_too(messages: list[Message]) -> None:
 
 def test_the_shipped_sentences_are_never_taken_for_another_topic() -> None:
     """One of each class stays unknown, so that the best score is not a perfect one."""
-    topics = Counter((row.label, topic_of(row.text)) for row in load_texts("support"))
+    topics = Counter((row.label, topic_of(row.text)) for row in load_texts("requests"))
 
     assert all(topic in (label, None) for label, topic in topics)
     assert {label: topics[label, None] for label, _ in topics} == {
@@ -100,7 +100,7 @@ def test_the_shipped_sentences_are_never_taken_for_another_topic() -> None:
 
 
 def test_eight_shuffled_labels_are_not_believed() -> None:
-    rows = load_texts("support")
+    rows = load_texts("requests")
     for seed in range(100):
         draw = random.Random(seed)
         labels = [row.label for row in rows]

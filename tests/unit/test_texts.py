@@ -13,7 +13,7 @@ def rows_of(*labels: str) -> list[LabelledText]:
 
 
 def test_shipped_sentences_are_fifteen_of_each_class() -> None:
-    rows = load_texts("support")
+    rows = load_texts("requests")
 
     assert Counter(row.label for row in rows) == dict.fromkeys(
         ("account", "billing", "delivery", "technical"), 15
@@ -22,7 +22,7 @@ def test_shipped_sentences_are_fifteen_of_each_class() -> None:
 
 
 def test_a_split_shares_no_row_and_loses_none() -> None:
-    rows = load_texts("support")
+    rows = load_texts("requests")
 
     split = split_texts(rows, 0.5, seed=3)
 
@@ -31,7 +31,7 @@ def test_a_split_shares_no_row_and_loses_none() -> None:
 
 
 def test_a_split_depends_on_the_seed_alone() -> None:
-    rows = load_texts("support")
+    rows = load_texts("requests")
 
     assert split_texts(rows, 0.5, seed=3) == split_texts(rows, 0.5, seed=3)
     assert split_texts(rows, 0.5, seed=3) != split_texts(rows, 0.5, seed=4)

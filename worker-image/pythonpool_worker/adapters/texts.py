@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SHIPPED = Literal["support"]
+SHIPPED = Literal["requests"]
 
 
 class LabelledText(BaseModel):
