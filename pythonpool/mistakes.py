@@ -71,7 +71,9 @@ def _of_one(details: ErrorDetails, model: type[BaseModel]) -> list[str]:
     what = f"must be {_must(kind, context, details['msg'])}"
     if path and path[-1] == _KEY:
         return [f"{path_text(path[:-2])} has the key {value_text(path[-2])}, {what}"]
-    return [f"{path_text(path)} is {value_text(details['input'])}, {what}"]
+    # The value of a variable may be a secret that stands in the wrong place.
+    value = "…" if "env" in path and path[-1] == "value" else value_text(details["input"])
+    return [f"{path_text(path)} is {value}, {what}"]
 
 
 def _joined(where: str, field: str) -> str:
