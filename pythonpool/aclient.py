@@ -13,12 +13,19 @@ from pythonpool.streams import Event
 
 
 class AsyncSession:
-    """State on one worker, under `id`. Calls of one session run one after the other."""
+    """State on one worker, under `id`. Calls of one session run one after the other.
 
-    def __init__(self, wire: AsyncWire, session_id: str) -> None:
+    Attributes:
+        id: the handle that calls are made with.
+        details: the session object of API.md section 2 as it was when the session was made;
+            empty for one that was attached to.
+    """
+
+    def __init__(self, wire: AsyncWire, session_id: str, details: JsonObject) -> None:
         self._wire = wire
         self._place = rest.session_place(session_id)
         self.id = session_id
+        self.details = details
 
     async def execute(
         self,
@@ -143,11 +150,11 @@ class AsyncClient:
     ) -> AsyncSession:
         """A session that lives until it is deleted or expires; as `Client.create_session`."""
         said = await self._wire.value(rest.create_session(pool, ttl_seconds, context))
-        return AsyncSession(self._wire, said["session_id"])
+        return AsyncSession(self._wire, said["session_id"], dict(said))
 
     def attach(self, session_id: str) -> AsyncSession:
         """The session of that id, made earlier or elsewhere; nothing is asked yet."""
-        return AsyncSession(self._wire, session_id)
+        return AsyncSession(self._wire, session_id, {})
 
     async def sessions(self, pool: str | None = None) -> JsonObject:
         """`{"items": [session…], "incomplete"}`: one's own; incomplete when a worker is mute."""

@@ -13,12 +13,19 @@ from pythonpool.wire import Wire
 
 
 class Session:
-    """State on one worker, under `id`. Calls of one session run one after the other."""
+    """State on one worker, under `id`. Calls of one session run one after the other.
 
-    def __init__(self, wire: Wire, session_id: str) -> None:
+    Attributes:
+        id: the handle that calls are made with.
+        details: the session object of API.md section 2 as it was when the session was made;
+            empty for one that was attached to.
+    """
+
+    def __init__(self, wire: Wire, session_id: str, details: JsonObject) -> None:
         self._wire = wire
         self._place = rest.session_place(session_id)
         self.id = session_id
+        self.details = details
 
     def execute(
         self,
@@ -177,11 +184,11 @@ class Client:
             context: a JSON object that the adapter sees as `Context.session.context`.
         """
         said = self._wire.value(rest.create_session(pool, ttl_seconds, context))
-        return Session(self._wire, said["session_id"])
+        return Session(self._wire, said["session_id"], dict(said))
 
     def attach(self, session_id: str) -> Session:
         """The session of that id, made earlier or elsewhere; nothing is asked yet."""
-        return Session(self._wire, session_id)
+        return Session(self._wire, session_id, {})
 
     def sessions(self, pool: str | None = None) -> JsonObject:
         """`{"items": [session…], "incomplete"}`: one's own; incomplete when a worker is mute."""
