@@ -135,6 +135,8 @@ def _root() -> Schema:
             {
                 "rule": f"self.metadata.name.matches('{POOL_NAME}')",
                 "message": f"metadata.name must be {PATTERN_WORDS[POOL_NAME]}",
+                "messageExpression": f"'metadata.name is %s, must be {PATTERN_WORDS[POOL_NAME]}'"
+                ".format([self.metadata.name])",
             }
         ],
     }
@@ -161,14 +163,26 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
     values = _values_of(node)
     if values is not None:
         found["additionalProperties"] = _structural(values, definitions)
+    for pattern in node.get("patternProperties", ()):
+        found["x-kubernetes-validations"] = [
+            {
+                "rule": f"self.all(key, key.matches('{pattern}'))",
+                "message": f"has a key that is wrong, must be {PATTERN_WORDS[pattern]}",
+            }
+        ]
     return found
 
 
 def _property(name: str, schema: Schema, parent: Schema, definitions: Schema) -> Schema:
     found = _structural(schema, definitions)
-    # A part with defaults of its own is there always, so that they are filled in and shown.
+    # A part with defaults of its own is there always, so that they are filled in and shown. They
+    # are written out, because rules are checked on the default before anything is filled in.
     if "$ref" in schema and name not in parent.get("required", ()):
-        found["default"] = {}
+        found["default"] = {
+            below: field["default"]
+            for below, field in found["properties"].items()
+            if "default" in field
+        }
     return found
 
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from pythonpool.quantities import Cpu, Memory
+from pythonpool.quantities import Cpu, Memory, quantity_rule
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -169,7 +169,7 @@ class Between:
         words = f"must be from {self.least} to {self.most}"
         found["x-kubernetes-validations"] = [
             *found["x-kubernetes-validations"],
-            {"rule": within, "message": words},
+            quantity_rule(within, words),
         ]
         return found
 

@@ -121,7 +121,7 @@ class Memory:
     def __get_pydantic_json_schema__(
         cls, schema: "CoreSchema", handler: "GetJsonSchemaHandler"
     ) -> dict[str, Any]:
-        return int_or_string_schema()
+        return int_or_string_schema(cls.MUST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +167,23 @@ class Cpu:
     def __get_pydantic_json_schema__(
         cls, schema: "CoreSchema", handler: "GetJsonSchemaHandler"
     ) -> dict[str, Any]:
-        return int_or_string_schema()
+        return int_or_string_schema(cls.MUST)
 
 
-def int_or_string_schema() -> dict[str, Any]:
+def int_or_string_schema(must: str) -> dict[str, Any]:
     """A quantity in a CRD: a whole number or text that Kubernetes can read."""
+    rule = quantity_rule("isQuantity(string(self))", f"must be {must}")
     return {
         "x-kubernetes-int-or-string": True,
         "maxLength": MAX_TEXT,
-        "x-kubernetes-validations": [
-            {"rule": "isQuantity(string(self))", "message": "must be a quantity such as 512Mi"}
-        ],
+        "x-kubernetes-validations": [rule],
+    }
+
+
+def quantity_rule(cel: str, words: str) -> dict[str, str]:
+    """A rule about a quantity, in CEL; what is said of a wrong one begins with its value."""
+    return {
+        "rule": cel,
+        "message": words,
+        "messageExpression": f"'is %s, {words}'.format([string(self)])",
     }

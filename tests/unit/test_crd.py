@@ -80,7 +80,7 @@ def test_defaults_are_filled_in_by_the_api_server() -> None:
     defaults = {path: node["default"] for path, node in ALL if "default" in node}
 
     assert defaults["spec.replicas"] == 1
-    assert defaults["spec.resources"] == {}
+    assert defaults["spec.resources"] == {"memory": "512Mi", "cpu": "100m"}
     assert defaults["spec.resources.memory"] == "512Mi"
     assert defaults["spec.resources.cpu"] == "100m"
     assert defaults["spec.sessions.persistence"] == "Worker"
@@ -101,7 +101,10 @@ def test_bounds_enums_and_quantities() -> None:
     assert at("spec.env")["x-kubernetes-list-map-keys"] == ["name"]
     assert at("spec.operations")["x-kubernetes-list-type"] == "set"
     messages = [rule["message"] for rule in at("spec.resources.memory")["x-kubernetes-validations"]]
-    assert messages == ["must be a quantity such as 512Mi", "must be from 64Mi to 4Ti"]
+    assert messages == [
+        "must be a quantity of bytes such as 512Mi or 4Gi",
+        "must be from 64Mi to 4Ti",
+    ]
 
 
 def test_rules_speak_in_the_words_of_local_validation() -> None:

@@ -204,47 +204,26 @@ def test_a_secret_is_valid_but_not_on_one_machine(write: Write) -> None:
 
 def test_the_three_pools_of_the_contract_are_shipped() -> None:
     """The table of API.md 1, to the letter."""
-    rows = []
+    rows = {}
     for found in read_manifests([EXAMPLES / "pools.yaml"]):
         spec = normalised_spec(found.pool)
-        gpu = spec["gpu"]["count"] if spec["gpu"] else None
-        memory = spec["resources"]["memoryBytes"] // 2**20
-        rows.append(
-            (
-                found.name,
-                spec["adapter"],
-                spec["replicas"],
-                memory,
-                gpu,
-                spec["timeoutSeconds"],
-                spec["healthCheck"]["periodSeconds"],
-                spec["local"],
-            )
+        rows[found.name] = (
+            spec["adapter"],
+            spec["replicas"],
+            spec["local"],
+            spec["resources"]["memoryBytes"] // 2**20,
+            spec["gpu"]["count"] if spec["gpu"] else None,
+            spec["timeoutSeconds"],
+            spec["healthCheck"]["periodSeconds"],
         )
 
-    assert rows == [
-        (
-            "general",
-            "general",
-            4,
-            512,
-            None,
-            30,
-            30,
-            {"replicas": None, "replicasPerCore": 2, "gpu": "Required"},
-        ),
-        ("optimizer", "optimizer", 2, 4096, None, 300, 60, None),
-        (
-            "neural",
-            "neural",
-            4,
-            8192,
-            1,
-            600,
-            60,
-            {"replicas": 1, "replicasPerCore": None, "gpu": "IfPresent"},
-        ),
-    ]
+    per_core = {"replicas": None, "replicasPerCore": 2, "gpu": "Required"}
+    one = {"replicas": 1, "replicasPerCore": None, "gpu": "IfPresent"}
+    assert rows == {
+        "general": ("general", 4, per_core, 512, None, 30, 30),
+        "optimizer": ("optimizer", 2, None, 4096, None, 300, 60),
+        "neural": ("neural", 4, one, 8192, 1, 600, 60),
+    }
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.name)

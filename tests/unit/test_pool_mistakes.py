@@ -140,8 +140,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"warmup": [{"command": "Ping"}]},
         (
-            'spec.warmup[0].command is "Ping", must be a command\'s name: a-z first, then a-z, 0-9, '
-            "_ . - and at most 64 characters"
+            'spec.warmup[0].command is "Ping", must be a command\'s name: a-z first, '
+            "then a-z, 0-9, _ . - and at most 64 characters"
         ),
     ),
     (

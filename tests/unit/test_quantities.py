@@ -82,3 +82,10 @@ def test_what_is_no_quantity_is_refused(bad: str) -> None:
     """With the text, in one line."""
     with pytest.raises(ValueError, match="must be a quantity such as"):
         Memory.parse(bad)
+
+
+@pytest.mark.parametrize("bad", ["1Mi\n", "1" * 33, "1e1000"])
+def test_a_quantity_that_no_machine_could_hold_is_refused(bad: str) -> None:
+    """Before any arithmetic with it."""
+    with pytest.raises(ValueError, match="must be a quantity such as"):
+        Memory.parse(bad)
