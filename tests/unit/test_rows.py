@@ -4,12 +4,8 @@ import pytest
 
 np = pytest.importorskip("numpy", reason="numpy comes with the extra [neural]")
 
-from pythonpool_worker.adapters.rows import (  # noqa: E402 - only where numpy is
-    LabelledRow,
-    Rows,
-    load_rows,
-    split_rows,
-)
+from pythonpool_worker.adapters.neural_forms import LabelledRow  # noqa: E402 - only with numpy
+from pythonpool_worker.adapters.rows import Rows, load_rows, split_rows  # noqa: E402
 
 
 def test_shipped_digits_are_sixty_of_each() -> None:

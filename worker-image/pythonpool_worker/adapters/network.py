@@ -17,7 +17,8 @@ import optax
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pythonpool_worker.adapters.rows import MAX_CLASSES, MAX_FEATURES, Floats, Integers, Rows
+from pythonpool_worker.adapters.neural_forms import MAX_CLASSES, MAX_FEATURES
+from pythonpool_worker.adapters.rows import Floats, Integers, Rows
 
 MAX_HIDDEN = 1024
 # With the held-out rows they have to fit a session's state of 1 MiB.

@@ -8,35 +8,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Literal, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from pythonpool_worker.adapters.neural_forms import SHIPPED, LabelledRow
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
-MAX_FEATURES = 1024
-MAX_CLASSES = 100
-SHIPPED = Literal["digits"]
 _HELD_OUT_FRACTION = 0.2
 # With the weights they have to fit a session's state of 1 MiB.
 _MAX_HELD_OUT_BYTES = 256 * 1024
-
-
-class LabelledRow(BaseModel):
-    """One row of a caller's own data.
-
-    Attributes:
-        inputs: 1 to 1024 finite numbers, as many in every row.
-        label: the class, 0 to 99.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    inputs: Annotated[list[FiniteFloat], Field(min_length=1, max_length=MAX_FEATURES)]
-    label: Annotated[int, Field(ge=0, lt=MAX_CLASSES)]
 
 
 @dataclass(frozen=True, slots=True)
