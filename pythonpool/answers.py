@@ -2,11 +2,14 @@
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from pythonpool.errors import BY_CODE, Internal, Outcome, PythonPoolError, Unavailable
 from pythonpool.rest import BYTES, EVENTS, JSON, PROBLEM, Request
+
+CLOSED = "closed by the other side"
 
 # A status without a problem object was not made by the router but by something before it
 # (a proxy, an ingress), which can not know whether the command has run.
@@ -82,6 +85,18 @@ def connection_lost(url: str, request: Request, reason: object) -> Internal:
         outcome=outcome,
         cause="connection_lost",
     )
+
+
+def silence(request: Request) -> str:
+    """The reason when not one byte came in time."""
+    return f"silent for {request.patience_seconds:g} s"
+
+
+def system_words(error: OSError) -> str:
+    """What the system says about an error, without what libraries put around it."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

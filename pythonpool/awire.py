@@ -9,7 +9,15 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from pythonpool.answers import connection_lost, is_event_stream, no_connection, value_of
+from pythonpool.answers import (
+    CLOSED,
+    connection_lost,
+    is_event_stream,
+    no_connection,
+    silence,
+    system_words,
+    value_of,
+)
 from pythonpool.connection import Connection
 from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
 from pythonpool.streams import Event, EventParser, Gathering
@@ -125,13 +133,21 @@ class AsyncWire:
             yield
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise no_connection(url, _reason(error)) from error
+        except aiohttp.SocketTimeoutError as error:
+            raise connection_lost(url, request, silence(request)) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise connection_lost(url, request, _reason(error)) from error
 
 
 def _reason(error: BaseException) -> str:
-    """The system's own words where there are some."""
+    """The system's own words where there are some, not the library's wrapping."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return CLOSED
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(error, aiohttp.ClientPayloadError):
+        inner = error.__cause__ or error
+        if not isinstance(inner, OSError):
+            return CLOSED
     if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
+        return system_words(inner)
     return str(error) or type(error).__name__

@@ -197,4 +197,4 @@ def _decimal(name: str, seconds: float) -> str:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise InvalidArgument(f"{name} {seconds!r} must be a number of seconds")
     # Never with an exponent: the router reads a plain decimal.
-    return format(Decimal(repr(seconds)), "f")
+    return format(Decimal(repr(seconds)).normalize(), "f")

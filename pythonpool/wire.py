@@ -1,5 +1,6 @@
 """The waiting side of HTTP: one router over urllib3. Its errors are translated here alone."""
 
+import http.client
 import socket
 import ssl
 from collections.abc import Generator, Iterator
@@ -13,12 +14,21 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
+    ReadTimeoutError,
     SSLError,
 )
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
-from pythonpool.answers import connection_lost, is_event_stream, no_connection, value_of
+from pythonpool.answers import (
+    CLOSED,
+    connection_lost,
+    is_event_stream,
+    no_connection,
+    silence,
+    system_words,
+    value_of,
+)
 from pythonpool.connection import Connection
 from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
 from pythonpool.streams import Event, EventParser, Gathering
@@ -71,7 +81,7 @@ class Wire:
 
     def stream(self, place: str, command: str, args: Args, limits: Limits) -> Generator[Event]:
         """One call's events."""
-        yield from self.events(execute(place, command, args, limits, stream=True))
+        return self.events(execute(place, command, args, limits, stream=True))
 
     def execute(
         self, place: str, command: str, args: Args, limits: Limits, on_progress: ProgressSink | None
@@ -126,6 +136,8 @@ class Wire:
             if _certificate_refused(error):
                 raise no_connection(url, _reason(error)) from error
             raise connection_lost(url, request, _reason(error)) from error
+        except ReadTimeoutError as error:
+            raise connection_lost(url, request, silence(request)) from error
         except HTTPError as error:
             raise connection_lost(url, request, _reason(error)) from error
 
@@ -145,8 +157,10 @@ def _reason(error: BaseException) -> str:
     """The system's own words where there are some, not the library's wrapping."""
     inner: BaseException | None = error
     while inner is not None:
+        if isinstance(inner, http.client.RemoteDisconnected | http.client.IncompleteRead):
+            return CLOSED
         if isinstance(inner, OSError) and inner.strerror:
-            return inner.strerror
+            return system_words(inner)
         wrapped = next((item for item in inner.args if isinstance(item, BaseException)), None)
         inner = wrapped or inner.__cause__
     return str(error) or type(error).__name__
