@@ -1,0 +1,125 @@
+"""Sessions: opened, shown, listed and deleted; the worker that holds one is the judge of it."""
+
+import asyncio
+from inspect import Parameter
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pythonpool.args import args_reader
+from pythonpool.errors import InvalidArgument, SessionLost, SessionNotFound
+from pythonpool.names import SessionHandle
+from pythonpool_router.cold.answers import (
+    answered,
+    caller_of,
+    json,
+    no_query,
+    only_query,
+    router_of,
+)
+from pythonpool_router.pools import Pool
+from pythonpool_router.standing import linked
+from pythonpool_router.workers import Worker
+
+LIST_SECONDS = 1.0
+
+_BODY = args_reader(
+    "a session",
+    [
+        Parameter("pool", Parameter.KEYWORD_ONLY, annotation=str),
+        Parameter("ttl_seconds", Parameter.KEYWORD_ONLY, annotation=int | None, default=None),
+        Parameter(
+            "context", Parameter.KEYWORD_ONLY, annotation=dict[str, Any] | None, default=None
+        ),
+    ],
+)
+
+
+@answered
+async def create(request: Request) -> Response:
+    """POST /v1/sessions: 201 when its executor is open."""
+    no_query(request)
+    router = router_of(request)
+    body = await request.body()
+    asked = _BODY.read(body)
+    router.access.permit(caller_of(request), "session", asked["pool"])
+    pool = router.pools.get(asked["pool"])
+    _check_ttl(pool, asked.get("ttl_seconds"))
+    session = await router.dispatcher.open_session(
+        pool,
+        _open_body(asked),
+        caller_of(request).name,
+        None,
+        request.headers.get("traceparent", "").encode("latin-1"),
+    )
+    return json(session, 201, {"Location": f"/v1/sessions/{session['session_id']}"})
+
+
+def _check_ttl(pool: Pool, ttl_seconds: int | None) -> None:
+    most = pool.spec["sessions"]["maxTtlSeconds"]
+    if ttl_seconds is not None and not 1 <= ttl_seconds <= most:
+        raise InvalidArgument(
+            f'ttl_seconds is {ttl_seconds}, must be from 1 to {most} in pool "{pool.name}"'
+        )
+
+
+def _open_body(asked: dict[str, Any]) -> bytes:
+    """The body of the CALL with OPEN: what the worker needs to know."""
+    wanted = {
+        name: asked[name] for name in ("ttl_seconds", "context") if asked.get(name) is not None
+    }
+    return json(wanted).body if wanted else b"{}"
+
+
+def _handle(request: Request) -> SessionHandle:
+    handle = SessionHandle.parse(request.path_params["session"])
+    if handle is None or handle.pool not in router_of(request).pools.by_name:
+        raise SessionNotFound("no such session: the id is malformed or of no pool here")
+    return handle
+
+
+@answered
+async def show(request: Request) -> Response:
+    """GET /v1/sessions/{id}; does not renew the TTL."""
+    no_query(request)
+    handle, dispatcher = _handle(request), router_of(request).dispatcher
+    worker = await dispatcher.find_session(handle)
+    question = {"op": "session.get", "session": handle.secret, "owner": caller_of(request).name}
+    try:
+        return json(await dispatcher.ask(worker, question))
+    except TimeoutError:
+        raise SessionLost(
+            f'worker "{worker.name}" of this session does not answer', cause="worker_gone"
+        ) from None
+
+
+@answered
+async def delete(request: Request) -> Response:
+    """DELETE /v1/sessions/{id}: 204; a running call of it is cancelled."""
+    no_query(request)
+    await router_of(request).dispatcher.delete_session(_handle(request), caller_of(request).name)
+    return Response(status_code=204)
+
+
+@answered
+async def index(request: Request) -> Response:
+    """GET /v1/sessions: the caller's own, asked of all workers within a second."""
+    query = only_query(request, "pool")
+    router, caller = router_of(request), caller_of(request)
+    pools = [router.pools.get(query["pool"])] if "pool" in query else router.pools.by_name.values()
+    workers = [worker for pool in pools for worker in linked(pool)]
+    missing = any(len(linked(pool)) < len(pool.listed) for pool in pools)
+    answers = await asyncio.gather(
+        *(_listed(request, worker, caller.name) for worker in workers), return_exceptions=True
+    )
+    items = [item for answer in answers if isinstance(answer, list) for item in answer]
+    failed = any(isinstance(answer, BaseException) for answer in answers)
+    return json({"items": items, "incomplete": failed or missing})
+
+
+async def _listed(request: Request, worker: Worker, owner: str) -> list[dict[str, Any]]:
+    question = {"op": "session.list", "owner": owner}
+    answer = await router_of(request).dispatcher.ask(worker, question, LIST_SECONDS)
+    items: list[dict[str, Any]] = answer["items"]
+    return items
