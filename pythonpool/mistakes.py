@@ -23,6 +23,7 @@ _KINDS = {
     "int_type": "a whole number",
     "bool_type": "true or false",
     "string_type": "text (in quotes when it looks like something else)",
+    "string_unicode": "text in UTF-8",
     "dict_type": "an object of names and values",
     "model_type": "an object of names and values",
     "tuple_type": "a list",
@@ -56,7 +57,8 @@ def value_text(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = " ".join(repr(value).split())
-    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+    text = text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+    return text.encode("utf-8", "replace").decode()  # half a character would break a terminal
 
 
 def _of_one(details: ErrorDetails, model: type[BaseModel]) -> list[str]:
@@ -102,7 +104,7 @@ def _must(kind: str, context: dict[str, Any], message: str) -> str:
         case "literal_error":
             return str(context["expected"]).replace("'", "").replace("True", "true")
         case _:
-            return f"valid ({message})"
+            return f"valid ({' '.join(message.split())})"
 
 
 def _unknown(path: tuple[int | str, ...], model: type[BaseModel]) -> str:

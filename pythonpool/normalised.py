@@ -1,25 +1,12 @@
-"""A pool's spec as plain data for the parts that do not import pydantic, and what a change does.
+"""A pool's spec as plain data, for the parts that do not import pydantic.
 
 Called by whoever hands a pool to routers, agents and keepers, and by whoever sees it change.
 """
 
 from typing import Any
 
+from pythonpool.changes import fixed_part
 from pythonpool.pool import PythonPool
-
-_LIVE = (
-    "replicas",
-    "scaling",
-    "queue",
-    "perCaller",
-    "timeoutSeconds",
-    "onDisconnect",
-    "operations",
-    "results",
-    "recycle",
-)
-_FIXED_IN_SESSIONS = ("drainSeconds", "persistence")
-_FIXED_IN_LOCAL = ("gpu",)
 
 
 def normalised_spec(pool: PythonPool) -> dict[str, Any]:
@@ -50,13 +37,4 @@ def needs_replacement(old: PythonPool, new: PythonPool) -> bool:
 
     Quantities compare by their numbers: `1024Mi` to `1Gi` is no change.
     """
-    return _fixed(normalised_spec(old)) != _fixed(normalised_spec(new))
-
-
-def _fixed(spec: dict[str, Any]) -> dict[str, Any]:
-    """What a running worker can not take over."""
-    fixed = {name: value for name, value in spec.items() if name not in _LIVE}
-    fixed["sessions"] = {name: spec["sessions"][name] for name in _FIXED_IN_SESSIONS}
-    local = spec["local"] or {"gpu": "Required"}
-    fixed["local"] = {name: local[name] for name in _FIXED_IN_LOCAL}
-    return fixed
+    return fixed_part(normalised_spec(old)) != fixed_part(normalised_spec(new))

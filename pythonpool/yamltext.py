@@ -128,10 +128,13 @@ def _check_keys(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if key.tag not in _KEYS:
-            shown = key.value if isinstance(key, yaml.ScalarNode) else "of several values"
+            shown = (
+                _one_line(key.value) if isinstance(key, yaml.ScalarNode) else "of several values"
+            )
             raise YamlMistake(f"the key {shown} is not text, must be in quotes", line)
         if key.value in seen:
-            raise YamlMistake(f"the key {key.value} is given twice, must be given once", line)
+            shown = _one_line(key.value)
+            raise YamlMistake(f"the key {shown} is given twice, must be given once", line)
         seen.add(key.value)
 
 

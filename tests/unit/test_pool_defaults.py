@@ -1,10 +1,13 @@
 """What a pool is when its manifest does not say: the table of API.md 1, and the sample above it."""
 
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from pythonpool.errors import InvalidArgument
 from pythonpool.normalised import normalised_spec
 from pythonpool.podfields import Gpu
 from pythonpool.pool import PoolSpec, new_pool, parse_pool
@@ -179,3 +182,50 @@ def test_rules_hold_for_specs_made_in_python(bad: Any) -> None:
     """A model that exists is valid, however it was made."""
     with pytest.raises(ValidationError):
         bad()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of all values below `value`."""
+    items: Any = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, below in items:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+JUNK: list[Any] = [
+    None,
+    True,
+    -1,
+    10**400,
+    1.5,
+    float("inf"),
+    "",
+    "\ud800",
+    "a\nb",
+    [],
+    [[]],
+    {},
+    {"\n": 2},
+]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:20])
+def test_junk_anywhere_is_at_most_one_line(junk: Any) -> None:
+    """Whatever stands at whatever place: a pool, or one printable line in words of our own."""
+    for *way, last in places(document(SAMPLE)):
+        wrong: Any = document(copy.deepcopy(SAMPLE))
+        inner = wrong
+        for key in way:
+            inner = inner[key]
+        inner[last] = junk
+        try:
+            parse_pool(wrong)
+        except InvalidArgument as error:
+            line = error.detail
+            assert line.isprintable()
+            assert "must " in line or "is not a field" in line
+            assert "must be valid" not in line
