@@ -1,0 +1,82 @@
+"""What `up` tells people: lines on stdout and stderr, and one line of progress."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from pythonpool_local.output import open_log
+
+_CLEAR = "\r\x1b[K"
+_QUIET_SECONDS = 5.0
+
+
+class Console:
+    """One `up`'s two streams. With `as_json` stdout carries the final object alone."""
+
+    def __init__(self, out: TextIO, errors: TextIO, as_json: bool) -> None:
+        self._out = out
+        self._errors = errors
+        self._as_json = as_json
+        self._had_terminal = errors.isatty()
+        self._shows_progress = False
+        self._last_progress = 0.0
+
+    @property
+    def lost_terminal(self) -> bool:
+        """There was a terminal and it has hung up."""
+        return self._had_terminal and not os.isatty(self._errors.fileno())
+
+    def say(self, line: str) -> None:
+        """A line of the ordinary course."""
+        self._write(self._errors if self._as_json else self._out, line)
+
+    def warn(self, line: str) -> None:
+        """A line about something that went wrong, or changed later."""
+        self._write(self._errors, line)
+
+    def ready(self, url: str, content: dict[str, Any]) -> None:
+        """The last line."""
+        if self._as_json:
+            self._write(self._out, json.dumps(content, separators=(",", ":")))
+        else:
+            self._write(self._out, f"ready: {url}")
+
+    def progress(self, text: str, now: float) -> None:
+        """What is awaited: overwritten on a terminal, else a line every few seconds."""
+        if self._had_terminal:
+            self._put(self._errors, f"{_CLEAR}{text}")
+            self._shows_progress = True
+        elif now - self._last_progress >= _QUIET_SECONDS:
+            if self._last_progress:
+                self._write(self._errors, text)
+            self._last_progress = now
+
+    def to_log(self, path: Path) -> None:
+        """Let go of the streams of whoever started us; what comes later goes to a log."""
+        log = open_log(path)
+        for stream in (self._out, self._errors):
+            stream.flush()
+            os.dup2(log, stream.fileno())
+        os.close(log)
+        self._had_terminal = False
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        if self._shows_progress:
+            self._put(self._errors, _CLEAR)
+            self._shows_progress = False
+        self._put(stream, line + "\n")
+
+    def _put(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except (BrokenPipeError, OSError):
+            # Nobody reads any more; the pools go on, and /dev/null takes the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def standard_console(as_json: bool) -> Console:
+    """A console on this process's own streams."""
+    return Console(sys.stdout, sys.stderr, as_json)

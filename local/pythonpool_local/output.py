@@ -1,0 +1,59 @@
+"""Log files of bounded size: children append to them, and what is too long moves to one `.1` file.
+
+The supervisor calls `bound` now and then; it never reads what flows, so a noisy worker costs it
+nothing.
+"""
+
+import os
+from pathlib import Path
+
+MAX_BYTES = 8 * 1024 * 1024
+"""A log that is longer is cut; its last `MAX_BYTES` are kept in `NAME.1`."""
+
+KEPT_LOGS = 100
+"""Logs of workers that are gone, kept for whoever asks why."""
+
+_TAIL_BYTES = 4096
+
+
+def open_log(path: Path) -> int:
+    """A descriptor that appends to the log, 0600. The caller closes it."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def bound(path: Path) -> None:
+    """Cut the log when it is too long. Its writers append, so they go on at its new beginning."""
+    try:
+        size = path.stat().st_size
+        if size <= MAX_BYTES:
+            return
+        with path.open("r+b") as log, path.with_name(path.name + ".1").open("wb") as kept:
+            os.fchmod(kept.fileno(), 0o600)
+            offset = size - MAX_BYTES
+            while sent := os.sendfile(kept.fileno(), log.fileno(), offset, 1 << 20):
+                offset += sent
+                if offset >= size:
+                    break
+            log.truncate(0)
+    except FileNotFoundError:
+        return
+
+
+def last_lines(path: Path, lines: int = 5) -> str:
+    """The end of a log, for people; empty when there is none."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            text = log.read(_TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+def forget_old(folder: Path, living: set[str]) -> None:
+    """Remove the oldest logs of workers that are gone, all but the last hundred."""
+    gone = [path for path in folder.glob("*.log") if path.stem not in living]
+    gone.sort(key=lambda path: path.stat().st_mtime)
+    for path in gone[: max(0, len(gone) - KEPT_LOGS)]:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ".1").unlink(missing_ok=True)
