@@ -10,6 +10,7 @@ from pythonpool.errors import BY_CODE, Internal, Outcome, PythonPoolError, Unava
 from pythonpool.rest import BYTES, EVENTS, JSON, PROBLEM, Request
 
 CLOSED = "closed by the other side"
+SILENT = "silent for too long"
 
 # A status without a problem object was not made by the router but by something before it
 # (a proxy, an ingress), which can not know whether the command has run.
@@ -85,11 +86,6 @@ def connection_lost(url: str, request: Request, reason: object) -> Internal:
         outcome=outcome,
         cause="connection_lost",
     )
-
-
-def silence(request: Request) -> str:
-    """The reason when not one byte came in time."""
-    return f"silent for {request.patience_seconds:g} s"
 
 
 def system_words(error: OSError) -> str:

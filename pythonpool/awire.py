@@ -1,6 +1,8 @@
 """The asyncio side of HTTP: one router over aiohttp. Its errors are translated here alone."""
 
+import asyncio
 import inspect
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -11,14 +13,14 @@ from yarl import URL
 
 from pythonpool.answers import (
     CLOSED,
+    SILENT,
     connection_lost,
     is_event_stream,
     no_connection,
-    silence,
     system_words,
     value_of,
 )
-from pythonpool.connection import Connection
+from pythonpool.connection import KEEPALIVE, Connection
 from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
 from pythonpool.streams import Event, EventParser, Gathering
 
@@ -110,7 +112,11 @@ class AsyncWire:
 
     async def _part(self, request: Request, response: aiohttp.ClientResponse) -> bytes:
         with self._translated(request):
-            return await response.content.readany()
+            try:
+                async with asyncio.timeout(request.silence_seconds):
+                    return await response.content.readany()
+            except TimeoutError as error:
+                raise connection_lost(self._connection.url, request, SILENT) from error
 
     async def _drain(self, request: Request, response: aiohttp.ClientResponse) -> None:
         """Read the end of the body, so that the connection can be kept."""
@@ -120,7 +126,12 @@ class AsyncWire:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             context = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_SECONDS, ssl=context)
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=_KEEP_SECONDS,
+                ssl=context,
+                socket_factory=_watched_socket,
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
@@ -134,9 +145,18 @@ class AsyncWire:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise no_connection(url, _reason(error)) from error
         except aiohttp.SocketTimeoutError as error:
-            raise connection_lost(url, request, silence(request)) from error
+            raise connection_lost(url, request, SILENT) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise connection_lost(url, request, _reason(error)) from error
+
+
+def _watched_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    for option in KEEPALIVE:
+        made.setsockopt(*option)
+    return made
 
 
 def _reason(error: BaseException) -> str:

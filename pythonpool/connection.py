@@ -5,6 +5,7 @@ Read by `Client`, `AsyncClient` and the command line; speaks to nobody.
 
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,16 @@ UP_FILE = "run/up.json"
 # Mounted tokens are renewed under a running client (hourly in Kubernetes, the old one stays valid
 # for minutes), so a file is looked at again after this many seconds.
 TOKEN_AGE_SECONDS = 30.0
+# Socket options of every connection: a router that vanished without a word (a machine or a NAT
+# gone) is noticed after 60 s, also by a call that still waits in line.
+KEEPALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:

@@ -19,6 +19,8 @@ STREAM_OVER_SECONDS = 30.0
 # The most that API.md lets a call wait for a slot, and room for the answer's own way.
 MAX_QUEUE_SECONDS = 3600.0
 SLACK_SECONDS = 30.0
+# Four comments of a stream, all missed.
+SILENCE_SECONDS = 60.0
 
 JsonObject = dict[str, Any]
 Args = Mapping[str, Any] | bytes | None
@@ -36,6 +38,7 @@ class Request:
         content_type: of the body.
         accept: what the answer may be.
         patience_seconds: how long not one byte may come before the connection counts as broken.
+        silence_seconds: the same within a stream, once it has begun.
     """
 
     method: str
@@ -44,6 +47,7 @@ class Request:
     content_type: str = JSON
     accept: str = JSON
     patience_seconds: float = SLACK_SECONDS
+    silence_seconds: float = SILENCE_SECONDS
 
     def headers(self) -> dict[str, str]:
         """The headers that belong to this request alone."""

@@ -1,7 +1,6 @@
 """The waiting side of HTTP: one router over urllib3. Its errors are translated here alone."""
 
 import http.client
-import socket
 import ssl
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -22,28 +21,19 @@ from urllib3.util import parse_url
 
 from pythonpool.answers import (
     CLOSED,
+    SILENT,
     connection_lost,
     is_event_stream,
     no_connection,
-    silence,
     system_words,
     value_of,
 )
-from pythonpool.connection import Connection
+from pythonpool.connection import KEEPALIVE, Connection
 from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
 from pythonpool.streams import Event, EventParser, Gathering
 
 KEPT_CONNECTIONS = 64
 _READ_BYTES = 65536
-# A router or a NAT that vanished without a word is noticed after 60 s of a silent call.
-_KEEPALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    *(
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, name)
-    ),
-]
 
 
 class Wire:
@@ -69,6 +59,7 @@ class Wire:
                     body = response.read()
                 yield Event("result", value_of(response.status, response.headers, body), 1)
                 return
+            _bound_silence(response, request.silence_seconds)
             parser = EventParser()
             while received := self._part(request, response):
                 for event in parser.feed(received):
@@ -137,7 +128,7 @@ class Wire:
                 raise no_connection(url, _reason(error)) from error
             raise connection_lost(url, request, _reason(error)) from error
         except ReadTimeoutError as error:
-            raise connection_lost(url, request, silence(request)) from error
+            raise connection_lost(url, request, SILENT) from error
         except HTTPError as error:
             raise connection_lost(url, request, _reason(error)) from error
 
@@ -145,12 +136,18 @@ class Wire:
 def _connection_pool(url: str, ca_file: str | None) -> HTTPConnectionPool:
     parts = parse_url(url)
     host, port = parts.host or "", parts.port
-    options = [*HTTPConnection.default_socket_options, *_KEEPALIVE]
+    options = [*HTTPConnection.default_socket_options, *KEEPALIVE]
     if parts.scheme == "https":
         return HTTPSConnectionPool(
             host, port, maxsize=KEPT_CONNECTIONS, ca_certs=ca_file, socket_options=options
         )
     return HTTPConnectionPool(host, port, maxsize=KEPT_CONNECTIONS, socket_options=options)
+
+
+def _bound_silence(response: BaseHTTPResponse, seconds: float) -> None:
+    sock = getattr(response.connection, "sock", None)
+    if sock is not None:  # None after `Connection: close`; then keepalive alone watches
+        sock.settimeout(seconds)
 
 
 def _reason(error: BaseException) -> str:

@@ -65,6 +65,7 @@ class Server(ThreadingHTTPServer):
         self.headers_of: list[dict[str, str]] = []
         self.running = threading.Event()
         self.caller_gone = threading.Event()
+        self.left = threading.Semaphore(0)
         self.connections = 0
 
     @property
@@ -74,6 +75,10 @@ class Server(ThreadingHTTPServer):
     def get_request(self) -> Any:
         self.connections += 1
         return super().get_request()
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.left.release()
 
 
 class Router(BaseHTTPRequestHandler):
@@ -136,6 +141,9 @@ class Router(BaseHTTPRequestHandler):
             self._problem(errors.ResourceExhausted("at capacity", retry_after_ms=1500))
         elif command == "wait":
             self._wait()
+        elif command == "leave":
+            self._json(200, None)
+            self.close_connection = True
         elif command == "vanish":
             self._reset()
         elif command == "proxy":

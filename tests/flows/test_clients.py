@@ -4,13 +4,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from spoken_router import POOL, SESSION, TOKEN, Server, spoken_router
 
-from pythonpool import AsyncClient, Client, errors
-from pythonpool.rest import Args
+from pythonpool import AsyncClient, Client, errors, rest
+from pythonpool.awire import AsyncWire
+from pythonpool.connection import resolve
+from pythonpool.rest import Args, Limits
+from pythonpool.wire import Wire
 
 
 @pytest.fixture
@@ -170,6 +174,41 @@ async def test_no_router_means_that_nothing_started() -> None:
     assert isinstance(error, errors.Unavailable)
     assert (error.outcome, error.cause) == ("not_started", "no_connection")
     assert "refused" in error.detail
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_router_that_fell_silent_is_not_waited_for_without_end(
+    server: Server, stream: bool
+) -> None:
+    """Within a stream a comment is due every 15 s; the real bounds are shortened here."""
+    request = rest.execute(rest.pool_place("general"), "wait", None, Limits(), stream)
+    short = replace(request, patience_seconds=5, silence_seconds=0.05)
+    if not stream:
+        short = replace(short, patience_seconds=0.05)
+    wire = Wire(resolve(server.url, TOKEN), 5, None)
+    awire = AsyncWire(resolve(server.url, TOKEN), 5, None)
+
+    with pytest.raises(errors.Internal) as waited:
+        list(wire.events(short))
+    with pytest.raises(errors.Internal) as awaited:
+        [event async for event in awire.events(short)]
+
+    assert waited.value.to_problem() == awaited.value.to_problem()
+    assert "silent for too long" in waited.value.detail
+    assert waited.value.outcome == "unknown"
+    wire.close()
+    await awire.close()
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew(
+    client: Client, aclient: AsyncClient, server: Server
+) -> None:
+    """Nothing was sent on it yet, so this is no second try."""
+    await both(client, aclient, "general", "leave", timeout=5)
+    assert await asyncio.to_thread(server.left.acquire, timeout=10)
+    assert await asyncio.to_thread(server.left.acquire, timeout=10)
+
+    assert await both(client, aclient, "general", "echo", timeout=5) == {"echoed": {}}
 
 
 @pytest.mark.parametrize("timeout", [5, None])
