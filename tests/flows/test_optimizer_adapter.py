@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,6 +102,25 @@ def test_data_of_one_label_is_refused(optimizer: Optimizer) -> None:
 def test_a_cancelled_call_ends(optimizer: Optimizer) -> None:
     with pytest.raises(TuningCancelled):
         optimize(optimizer, {"iterations": 1000}, cancelled=lambda: True)
+
+
+@pytest.mark.parametrize("exceptions", ["", "example.org"])
+def test_the_environment_does_not_lead_the_offline_model_astray(
+    monkeypatch: pytest.MonkeyPatch, exceptions: str
+) -> None:
+    """A pool that reaches a real service by a proxy of its own has these in `spec.env`."""
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    for name in ("HTTP_PROXY", "http_proxy", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    adapter = Optimizer()
+    adapter.config = OptimizerConfig()
+    adapter.start()
+    adapter.open()
+
+    assert optimize(adapter, {"iterations": 1})["improved"]
+    assert os.environ["no_proxy"] == f"{exceptions},127.0.0.1".removeprefix(",")
+    adapter.close()
 
 
 def test_info_names_what_can_run(optimizer: Optimizer) -> None:

@@ -55,6 +55,14 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def bypass_proxies(host: str) -> None:
+    """Let this process reach `host` directly, whatever proxy `spec.env` names."""
+    # DSPy's client asks urllib, to which the name in small letters goes before the other.
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if host not in known.split(","):
+        os.environ["no_proxy"] = f"{known},{host}" if known else host
+
+
 def prepare_dspy() -> None:
     """Import dspy and switch its caches off: the one on disk holds pickles, up to 30 GB."""
     prepare_environment()

@@ -16,7 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from pythonpool.adapter import Adapter, Context, command
-from pythonpool_worker.adapters.language_model import LmConfig, language_model, prepare_dspy
+from pythonpool_worker.adapters.language_model import (
+    LmConfig,
+    bypass_proxies,
+    language_model,
+    prepare_dspy,
+)
 from pythonpool_worker.adapters.lm_stub import LmStub
 from pythonpool_worker.adapters.texts import SHIPPED, LabelledText, load_texts, split_texts
 
@@ -101,6 +106,7 @@ class Optimizer(Adapter):
         if settings is None:
             self._stub = LmStub()
             self._stub.start()
+            bypass_proxies("127.0.0.1")
             settings = LmConfig.of_stub(self._stub.url)
         self._settings = settings
         self._lm = language_model(settings, os.environ)
