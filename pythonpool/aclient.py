@@ -77,7 +77,7 @@ class AsyncClient:
     ) -> None:
         found = connection.resolve(url, token)
         self.url = found.url
-        self._wire = AsyncWire(found, connect_timeout, ca_file)
+        self._wire = AsyncWire(found, connect_timeout, connection.tls_context(found.url, ca_file))
 
     async def __aenter__(self) -> Self:
         return self

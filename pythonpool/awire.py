@@ -32,10 +32,12 @@ _KEEP_SECONDS = 15.0
 class AsyncWire:
     """Sends requests and reads answers; each request is sent at most once. For one event loop."""
 
-    def __init__(self, connection: Connection, connect_timeout: float, ca_file: str | None) -> None:
+    def __init__(
+        self, connection: Connection, connect_timeout: float, tls: ssl.SSLContext | None
+    ) -> None:
         self._connection = connection
         self._connect_timeout = connect_timeout
-        self._ca_file = ca_file
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def value(self, request: Request) -> Any:
@@ -125,11 +127,10 @@ class AsyncWire:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            context = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
             connector = aiohttp.TCPConnector(
                 limit=0,
                 keepalive_timeout=_KEEP_SECONDS,
-                ssl=context,
+                ssl=self._tls or True,
                 socket_factory=_watched_socket,
             )
             self._session = aiohttp.ClientSession(

@@ -87,7 +87,7 @@ class Client:
     ) -> None:
         found = connection.resolve(url, token)
         self.url = found.url
-        self._wire = Wire(found, connect_timeout, ca_file)
+        self._wire = Wire(found, connect_timeout, connection.tls_context(found.url, ca_file))
 
     def __enter__(self) -> Self:
         return self

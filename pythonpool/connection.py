@@ -6,6 +6,7 @@ Read by `Client`, `AsyncClient` and the command line; speaks to nobody.
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,6 +106,22 @@ def resolve(
     """
     env = os.environ if environ is None else environ
     return Connection(_checked_url(url or _default_url(env)), _credential(token, env))
+
+
+def tls_context(url: str, ca_file: str | None) -> ssl.SSLContext | None:
+    """How an https router is checked: by `ca_file`, else the system's (or `SSL_CERT_FILE`).
+
+    Raises:
+        InvalidArgument: the file is not there, or holds no certificates.
+    """
+    if not url.startswith("https:"):
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise InvalidArgument(
+            f'ca_file "{ca_file}" must be a file of PEM certificates: {error.strerror or error}'
+        ) from error
 
 
 def _default_url(env: Mapping[str, str]) -> str:

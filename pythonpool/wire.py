@@ -39,10 +39,12 @@ _READ_BYTES = 65536
 class Wire:
     """Sends requests and reads answers; each request is sent at most once. Thread-safe."""
 
-    def __init__(self, connection: Connection, connect_timeout: float, ca_file: str | None) -> None:
+    def __init__(
+        self, connection: Connection, connect_timeout: float, tls: ssl.SSLContext | None
+    ) -> None:
         self._connection = connection
         self._connect_timeout = connect_timeout
-        self._pool = _connection_pool(connection.url, ca_file)
+        self._pool = _connection_pool(connection.url, tls)
 
     def value(self, request: Request) -> Any:
         """The whole answer: JSON as Python values, bytes as bytes."""
@@ -133,13 +135,13 @@ class Wire:
             raise connection_lost(url, request, _reason(error)) from error
 
 
-def _connection_pool(url: str, ca_file: str | None) -> HTTPConnectionPool:
+def _connection_pool(url: str, tls: ssl.SSLContext | None) -> HTTPConnectionPool:
     parts = parse_url(url)
     host, port = parts.host or "", parts.port
     options = [*HTTPConnection.default_socket_options, *KEEPALIVE]
     if parts.scheme == "https":
         return HTTPSConnectionPool(
-            host, port, maxsize=KEPT_CONNECTIONS, ca_certs=ca_file, socket_options=options
+            host, port, maxsize=KEPT_CONNECTIONS, ssl_context=tls, socket_options=options
         )
     return HTTPConnectionPool(host, port, maxsize=KEPT_CONNECTIONS, socket_options=options)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pythonpool import errors
-from pythonpool.connection import home, resolve, running_up
+from pythonpool.connection import home, resolve, running_up, tls_context
 
 
 def write_up(folder: Path, pid: int, url: str = "http://127.0.0.1:4711") -> None:
@@ -105,3 +105,13 @@ def test_a_token_file_that_was_named_must_be_there(tmp_path: Path) -> None:
 def test_a_token_that_would_break_the_header_is_refused(text: str) -> None:
     with pytest.raises(errors.Unauthenticated):
         token_of({}, text)
+
+
+def test_certificates_are_looked_at_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+
+    assert tls_context("http://a", "/none") is None
+    assert tls_context("https://a", None) is not None
+    for name in ("none", "empty"):
+        with pytest.raises(errors.InvalidArgument, match="ca_file"):
+            tls_context("https://a", str(tmp_path / name))
