@@ -1,0 +1,8 @@
+"""`python -m pythonpool_worker.keeper --config worker.json`."""
+
+import sys
+
+from pythonpool_worker.keeper.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""The keeper's start, in an order that matters: signals, secrets, the agent, then work."""
+
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from pythonpool_worker import linux
+from pythonpool_worker.keeper.config import Config, config_path, read_config
+from pythonpool_worker.keeper.loop import Loop
+
+if TYPE_CHECKING:
+    from pythonpool_worker.keeper.keeper import Keeper
+
+_DIAL_SECONDS = 0.02
+
+
+def main(arguments: list[str]) -> int:
+    """`--config FILE`: one worker, until the agent is gone. 2: the file is wrong."""
+    path = config_path(arguments)
+    loop = Loop()
+    start = Start(loop)
+    loop.on_signals(
+        {
+            signal.SIGTERM: start.on_term,
+            signal.SIGINT: start.on_interrupt,
+            signal.SIGHUP: start.on_interrupt,
+            signal.SIGCHLD: start.on_child,
+        }
+    )
+    try:
+        config = read_config(path)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    linux.become_subreaper()
+    linux.hide_from_debuggers()
+    start.dial(config)
+    loop.run()
+    return 0
+
+
+class Start:
+    """Dials the agent until it listens, and then hands over to the keeper."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._keeper: Keeper | None = None
+
+    def dial(self, config: Config) -> None:
+        """Connect, now or every 20 ms; before any user code is imported."""
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            control.connect(config.control_socket)
+        except OSError:
+            control.close()
+            self._loop.after(_DIAL_SECONDS, lambda: self.dial(config))
+            return
+        from pythonpool_worker.keeper.keeper import Keeper
+        from pythonpool_worker.keeper.log import Log
+
+        log = Log(self._loop, config.pool, config.worker)
+        self._keeper = Keeper(self._loop, log, config, control)
+        self._keeper.start()
+
+    def on_child(self) -> None:
+        """SIGCHLD."""
+        if self._keeper:
+            self._keeper.reap()
+
+    def on_term(self) -> None:
+        """SIGTERM: the agent finishes its calls and then ends us; without it there is no work."""
+        if not self._keeper:
+            self._loop.stop()
+
+    def on_interrupt(self) -> None:
+        """Ctrl-C of the terminal is the supervisor's and the agent's to handle."""

@@ -1,0 +1,163 @@
+"""The keeper's side of the template: starts it, asks it for forks, starts it again when it dies."""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Sequence
+
+from pythonpool_worker import linux
+from pythonpool_worker.keeper.causes import cause_of
+from pythonpool_worker.keeper.config import Config
+from pythonpool_worker.keeper.killing import kill_tree
+from pythonpool_worker.keeper.launch import launch
+from pythonpool_worker.keeper.log import Log
+from pythonpool_worker.keeper.loop import Loop, Timer
+from pythonpool_worker.keeper.packets import Message, OnMessage, Packets
+from pythonpool_worker.keeper.pipes import OutputPipe
+
+FIRST_DELAY_SECONDS = 0.5
+LAST_DELAY_SECONDS = 30.0
+# One that has been ready for so long begins again with the first delay.
+_PROVEN_SECONDS = 10.0
+_DUMP_SECONDS = 0.05
+
+
+class Template:
+    """One template after the other.
+
+    `on_message` gets `ready`, `failed` (with `log`), `forked`, `not_forked` and `gone`; the last
+    one when a template that was ready has died: what was asked of it will not come.
+
+    Attributes:
+        pid: of the process that lives now; 0 when there is none.
+        number: counts the template's lives, from 1.
+        is_settled: whether it has said how executors are to be made.
+        forks: whether they are forked from it; otherwise they are spawned.
+    """
+
+    def __init__(self, loop: Loop, log: Log, config: Config, on_message: OnMessage) -> None:
+        self._loop = loop
+        self._log = log
+        self._config = config
+        self._on_message = on_message
+        self._packets: Packets | None = None
+        self._output: OutputPipe | None = None
+        self._output_fd = -1
+        self._failure: str | None = None
+        self._delay = FIRST_DELAY_SECONDS
+        self._ready_at = 0.0
+        self._startup: Timer | None = None
+        self.pid = 0
+        self.number = 0
+        self.is_settled = False
+        self.forks = False
+
+    def start(self) -> None:
+        """Start a template; it says `ready` or `failed`."""
+        self.number += 1
+        self._failure = None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._output_fd, writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._output_fd, False)
+        who: dict[str, object] = {"executor": None}
+        self._output = OutputPipe(self._loop, self._log, self._output_fd, who, lambda: "")
+        self._packets = Packets(self._loop, ours, self._on_packet, lambda: None)
+        arguments = [str(self._config.path), str(theirs.fileno())]
+        try:
+            self.pid = launch("pythonpool_worker.template", arguments, [theirs.fileno()], writer)
+            self._startup = self._loop.after(self._config.startup, self._too_late)
+        except OSError as error:
+            self._failure = f"the template can not be started: {error}"
+            self._ended("")
+        finally:
+            theirs.close()
+            os.close(writer)
+
+    def fork(self, executor_id: int, descriptors: Sequence[int]) -> None:
+        """Ask for one executor; takes the descriptors. `forked` or `not_forked` is the answer."""
+        if self._packets is None:
+            raise RuntimeError("only a template that is ready forks")
+        self._packets.send({"t": "fork", "id": executor_id}, descriptors)
+
+    def drain(self) -> None:
+        """Hear all that it has said so far, so that no child of ours is unknown to us."""
+        if self._packets:
+            self._packets.drain()
+
+    def distrust(self, why: str) -> None:
+        """Its forks do not work: from now on executors are spawned."""
+        if self.forks:
+            self._log.say("warning", "template_unsafe", message=f"executors are spawned: {why}")
+            self.forks = False
+            self._let_go()
+
+    def on_exit(self, code: int, status: int) -> None:
+        """It is dead and reaped."""
+        self.drain()
+        self.pid = 0
+        self._ended(cause_of(code, status, False, False))
+
+    def kill(self) -> None:
+        """Kill it and its helpers; the next one comes by itself."""
+        if self.pid:
+            kill_tree(self.pid)
+
+    def _let_go(self) -> None:
+        """It has no more work: its end of the socket reads the end, and it exits."""
+        if self._packets:
+            self._packets.close()
+            self._packets = None
+
+    def _on_packet(self, message: Message, descriptors: list[int]) -> None:
+        if message["t"] == "failed":
+            self._failure = message["reason"]  # told with the last lines, once it has exited
+            return
+        if message["t"] == "ready":
+            self._on_ready(message)
+        self._on_message(
+            message | {"pid": self.pid} if message["t"] == "ready" else message, descriptors
+        )
+
+    def _on_ready(self, message: Message) -> None:
+        if self._startup:
+            self._startup.cancel()
+        self._ready_at = time.monotonic()
+        self.is_settled = True
+        self.forks = message["fork"]
+        if not self.forks:
+            why = message["why_spawned"]
+            self._log.say("warning", "executors_spawned", message=f"executors are spawned: {why}")
+
+    def _ended(self, cause: str) -> None:
+        if self._startup:
+            self._startup.cancel()
+        log = ""
+        if self._output:
+            self._output.finish()
+            log = self._output.tail
+            os.close(self._output_fd)
+            self._output = None
+        self._let_go()
+        if self.is_settled and not self.forks:
+            return  # it has done all it was for
+        was_ready, self.is_settled = self.is_settled, False
+        if was_ready:
+            self._log.say("warning", "template_died", message=f"the template died: {cause}")
+            self._on_message({"t": "gone"}, [])
+        else:
+            reason = self._failure or f"the template ended before it was ready: {cause}"
+            self._log.say("error", "template_failed", message=reason)
+            self._on_message({"t": "failed", "reason": reason, "log": log}, [])
+        self._start_later(was_ready)
+
+    def _start_later(self, was_ready: bool) -> None:
+        if was_ready and time.monotonic() - self._ready_at > _PROVEN_SECONDS:
+            self._delay = FIRST_DELAY_SECONDS
+        self._loop.after(self._delay * random.uniform(0.8, 1.2), self.start)  # noqa: S311
+        self._delay = min(self._delay * 2, LAST_DELAY_SECONDS)
+
+    def _too_late(self) -> None:
+        self._failure = f"start() was not done within startupSeconds ({self._config.startup:g})"
+        linux.send_signal(self.pid, linux.STACK_SIGNAL)  # into its log
+        self._loop.after(_DUMP_SECONDS, self.kill)

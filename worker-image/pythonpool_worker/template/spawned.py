@@ -1,0 +1,36 @@
+"""`python -m pythonpool_worker.template.spawned`: an executor in a fresh interpreter.
+
+For adapters that can not be forked. Started by the keeper with the same four descriptors.
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from pythonpool.messages import Kind, frame
+from pythonpool_worker.template.child import Ends, become_executor
+from pythonpool_worker.template.worker import load, one_line, read_worker
+
+
+def main(arguments: list[str]) -> None:
+    """`FILE CHANNEL OUTPUT LABEL STACK`: the worker.json, and four descriptors."""
+    ends = Ends(*map(int, arguments[1:]))
+    for number in (ends.channel, ends.output, ends.label, ends.stack):
+        os.set_inheritable(number, False)
+    worker = read_worker(Path(arguments[0]))
+    keeper_pid = os.getppid()
+    try:
+        adapter = load(worker)
+        adapter.start()
+    except BaseException as error:  # noqa: BLE001 - whatever user code raised is the answer
+        traceback.print_exc()
+        reason = json.dumps({"reason": one_line(error)}).encode()
+        os.write(ends.channel, frame(Kind.FAILED, 0, reason))
+        sys.exit(1)
+    become_executor(worker, adapter, ends, keeper_pid)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

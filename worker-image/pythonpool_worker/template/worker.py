@@ -1,0 +1,64 @@
+"""What template and executors read of `worker.json`, and the adapter that it names."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pythonpool.adapter import Adapter, AdapterError
+from pythonpool.loading import load_adapter
+from pythonpool.quantities import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker, as its `worker.json` describes it.
+
+    Attributes:
+        said: the whole file.
+        adapter: as the spec names it.
+        config: the adapter's own settings.
+        import_path: folders that go first on `sys.path`.
+        executor_memory_bytes: limit of one executor's own data; None: no limit.
+        one_machine: whether executors must die with the keeper by themselves.
+    """
+
+    said: dict[str, Any]
+    adapter: str
+    config: dict[str, Any]
+    import_path: tuple[str, ...]
+    executor_memory_bytes: int | None
+    one_machine: bool
+
+
+def read_worker(path: Path) -> Worker:
+    """The worker that the file describes; the keeper has checked its form."""
+    said = json.loads(path.read_bytes())
+    spec = said["spec"]
+    limit = (spec.get("resources") or {}).get("executorMemory")
+    return Worker(
+        said,
+        spec["adapter"],
+        spec.get("config") or {},
+        tuple(said.get("import_path", ())),
+        Memory.parse(limit).bytes if limit else None,
+        bool(said.get("one_machine")),
+    )
+
+
+def load(worker: Worker) -> Adapter:
+    """The pool's adapter, imported and made; `start()` is still to be called."""
+    sys.path[:0] = worker.import_path
+    return load_adapter(worker.adapter, worker.config)
+
+
+def one_line(error: BaseException) -> str:
+    """What was raised, for a status: type and message, cut at 1,000 characters.
+
+    An `AdapterError` says all in its message.
+    """
+    text, name = " ".join(str(error).split()), type(error).__name__
+    if isinstance(error, AdapterError) and text:
+        return text[:1000]
+    return f"{name}: {text}"[:1000] if text else name
