@@ -40,9 +40,9 @@ def schema_matters(pairs: Mapping[str, str]) -> bool:
 def typed_args(pairs: Mapping[str, str], schema: Mapping[str, Any] | None) -> JsonObject:
     """Text where the schema says string; else JSON where it parses; else text."""
     known = schema or {}
-    properties = known.get("properties", {})
+    properties, others = known.get("properties", {}), known.get("additionalProperties", {})
     return {
-        key: value if wants_text(properties.get(key, {}), known) else json_or_text(value)
+        key: value if wants_text(properties.get(key, others), known) else json_or_text(value)
         for key, value in pairs.items()
     }
 

@@ -103,6 +103,14 @@ def test_a_value_is_text_where_the_schema_says_string(
     assert type(typed["x"]) is type(value)
 
 
+def test_names_that_the_schema_leaves_open_follow_its_rule_for_these() -> None:
+    pairs = split_pairs(["x=5"])
+
+    assert typed_args(pairs, {"additionalProperties": True}) == {"x": 5}
+    assert typed_args(pairs, {"additionalProperties": STRING}) == {"x": "5"}
+    assert typed_args(pairs, None) == {"x": 5}
+
+
 def test_the_schema_is_only_asked_for_when_it_can_matter() -> None:
     assert not schema_matters({"x": "hello", "y": ""})
     assert schema_matters({"x": "5"})
