@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 from pythonpool_local.home import Home
-from pythonpool_local.proctable import boot_id, start_ticks
+from pythonpool_local.proctable import boot_id, is_dead, start_ticks
 
 
 def clean(home: Home) -> int:
@@ -46,7 +46,7 @@ def _kill(pid: int, ticks: int) -> bool:
         return False
     try:
         # The descriptor is held before the look, so what was looked at is what is killed.
-        if start_ticks(pid) != ticks:
+        if start_ticks(pid) != ticks or is_dead(pid):
             return False
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 MAX_BYTES = 8 * 1024 * 1024
-"""A log that is longer is cut; its last `MAX_BYTES` are kept in `NAME.1`."""
+"""How long a log may grow before it is cut."""
 
 KEPT_LOGS = 100
 """Logs of workers that are gone, kept for whoever asks why."""
@@ -21,15 +21,18 @@ def open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def bound(path: Path) -> None:
-    """Cut the log when it is too long. Its writers append, so they go on at its new beginning."""
+def bound(path: Path, most_bytes: int) -> None:
+    """Cut a log that is longer, its last `most_bytes` are kept in `NAME.1`.
+
+    Its writers append, so they go on at its new beginning.
+    """
     try:
         size = path.stat().st_size
-        if size <= MAX_BYTES:
+        if size <= most_bytes:
             return
         with path.open("r+b") as log, path.with_name(path.name + ".1").open("wb") as kept:
             os.fchmod(kept.fileno(), 0o600)
-            offset = size - MAX_BYTES
+            offset = size - most_bytes
             while sent := os.sendfile(kept.fileno(), log.fileno(), offset, 1 << 20):
                 offset += sent
                 if offset >= size:
@@ -50,10 +53,10 @@ def last_lines(path: Path, lines: int = 5) -> str:
     return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
-def forget_old(folder: Path, living: set[str]) -> None:
-    """Remove the oldest logs of workers that are gone, all but the last hundred."""
+def forget_old(folder: Path, living: set[str], kept: int) -> None:
+    """Remove the oldest logs of what is gone, all but the last `kept`."""
     gone = [path for path in folder.glob("*.log") if path.stem not in living]
     gone.sort(key=lambda path: path.stat().st_mtime)
-    for path in gone[: max(0, len(gone) - KEPT_LOGS)]:
+    for path in gone[: max(0, len(gone) - kept)]:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".1").unlink(missing_ok=True)

@@ -21,6 +21,14 @@ def start_ticks(pid: int) -> int:
         return 0
 
 
+def is_dead(pid: int) -> bool:
+    """Gone, or a zombie that its parent has not reaped."""
+    try:
+        return _fields_after_name(pid)[0] in "ZX"
+    except (OSError, ValueError, IndexError):
+        return True
+
+
 def boot_id() -> str:
     """One life of this machine; ticks count from its beginning."""
     try:

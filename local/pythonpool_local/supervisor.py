@@ -192,10 +192,10 @@ class Supervisor:
             await asyncio.sleep(_TICK_SECONDS)
             self._children.sweep()
             for path in self._home.logs.glob("*.log"):
-                output.bound(path)
+                output.bound(path, output.MAX_BYTES)
             living = {worker.name for pool in self._pools.listed for worker in pool.workers}
             living |= {"up", *(f"router-{index}" for index in range(self._options.routers))}
-            output.forget_old(self._home.logs, living)
+            output.forget_old(self._home.logs, living, output.KEPT_LOGS)
 
     async def _end(self) -> None:
         """Refuse, finish, kill; nothing is left when this returns."""
