@@ -44,7 +44,10 @@ def decode_json(body: bytes) -> Any:
 def unwrap_bytes(value: Any) -> Any:
     """`{"$bytes": BASE64}` as bytes: how a bytes result stands in an event; else unchanged."""
     if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("$bytes"), str):
-        return base64.b64decode(value["$bytes"])
+        try:
+            return base64.b64decode(value["$bytes"], validate=True)
+        except ValueError:
+            return value  # a command's own object, which happens to look like it
     return value
 
 

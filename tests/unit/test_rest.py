@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pythonpool import errors, rest
-from pythonpool.answers import connection_lost, no_connection, value_of
+from pythonpool.answers import connection_lost, no_connection, unwrap_bytes, value_of
 from pythonpool.rest import Args, Limits
 
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -68,6 +68,12 @@ def test_results_are_json_or_bytes_or_none() -> None:
     assert value_of(200, {"Content-Type": "application/json; charset=utf-8"}, b"[1]") == [1]
     assert value_of(200, {"Content-Type": "application/octet-stream"}, b"[1]") == b"[1]"
     assert value_of(204, {}, b"") is None
+
+
+def test_bytes_in_an_event_are_bytes_again() -> None:
+    assert unwrap_bytes({"$bytes": "AAE="}) == b"\x00\x01"
+    for other in ({"$bytes": "no base64"}, {"$bytes": 1}, {"$bytes": "AAE=", "b": 1}, {}, None, 5):
+        assert unwrap_bytes(other) == other
 
 
 @pytest.mark.parametrize("code", sorted(errors.BY_CODE))
