@@ -35,10 +35,7 @@ def test_env_of_the_spec_reaches_executors_alone() -> None:
     }
 
 
-def test_a_long_log_is_cut_and_its_end_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(output, "MAX_BYTES", 100)
+def test_a_long_log_is_cut_and_its_end_kept(tmp_path: Path) -> None:
     log = tmp_path / "w.log"
     descriptor = output.open_log(log)
     os.write(descriptor, b"a" * 100)
