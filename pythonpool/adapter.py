@@ -41,7 +41,7 @@ class Session:
     context: Any = None
 
 
-def _nobody_asked(fraction: float, fields: dict[str, Any]) -> None:
+def nobody_asked(fraction: float, fields: dict[str, Any]) -> None:
     """Progress of a call that is not streamed goes nowhere."""
 
 
@@ -85,7 +85,7 @@ class Context:
         config: Any = None,
         session: Session | None = None,
         traceparent: str = "",
-        report: Callable[[float, dict[str, Any]], None] = _nobody_asked,
+        report: Callable[[float, dict[str, Any]], None] = nobody_asked,
         cancelled: Callable[[], bool] = _never,
     ) -> None:
         self.call_id = call_id

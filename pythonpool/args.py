@@ -56,13 +56,15 @@ class ArgsReader(Protocol):
         ...
 
 
-def args_reader(command: str, parameters: list[inspect.Parameter]) -> ArgsReader:
-    """The reader for parameters whose types are resolved."""
+def args_reader(
+    command: str, parameters: list[inspect.Parameter], reserved: frozenset[str] = frozenset()
+) -> ArgsReader:
+    """The reader for parameters whose types are resolved; no arg can have a `reserved` name."""
     if [p.annotation for p in parameters] == [bytes]:
         return BytesReader(parameters[0].name)
     if [p.kind for p in parameters] == [inspect.Parameter.VAR_KEYWORD]:
-        return AnyReader(command)
-    return JsonReader(command, parameters)
+        return AnyReader(command, reserved)
+    return JsonReader(command, parameters, reserved)
 
 
 class BytesReader:
@@ -80,8 +82,9 @@ class BytesReader:
 class AnyReader:
     """`**args: Any`: an object with any names."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, reserved: frozenset[str]) -> None:
         self._command = command
+        self._reserved = reserved
         self.schema: dict[str, Any] = {"type": "object", "additionalProperties": True}
 
     def read(self, body: bytes) -> dict[str, Any]:
@@ -91,17 +94,18 @@ class AnyReader:
         args = _parse(self._command, body)
         if not isinstance(args, dict):
             raise InvalidArgument(_no_object(self._command, args))
-        for name in ("self", "context"):
-            if name in args:
-                raise InvalidArgument(f'{self._command}: no argument can be named "{name}"')
+        _refuse_reserved(self._command, args, self._reserved)
         return args
 
 
 class JsonReader:
     """Named arguments with types."""
 
-    def __init__(self, command: str, parameters: list[inspect.Parameter]) -> None:
+    def __init__(
+        self, command: str, parameters: list[inspect.Parameter], reserved: frozenset[str]
+    ) -> None:
         self._command = command
+        self._reserved = reserved
         self._names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
         self._validator, self.schema = args_validator(command, parameters)
 
@@ -114,28 +118,38 @@ class JsonReader:
         try:
             args: dict[str, Any] = self._validator.validate_json(body, strict=True)
         except ValidationError as error:
-            raise InvalidArgument(self._explain(error)) from None
+            raise InvalidArgument(self._explain(error, body)) from None
+        _refuse_reserved(self._command, args, self._reserved)
         return args
 
-    def _explain(self, error: ValidationError) -> str:
+    def _explain(self, error: ValidationError, body: bytes) -> str:
         problems = error.errors(include_url=False, include_context=True)
         if problems[0]["type"] == "json_invalid":
             return _no_json(self._command, str(problems[0].get("ctx", {}).get("error", "")))
         if not problems[0]["loc"]:
             return _no_object(self._command, problems[0]["input"])
-        lines = list(dict.fromkeys(self._line(problem) for problem in problems))
+        args = from_json(body)
+        found: dict[str, list[str]] = {}
+        for problem in problems:
+            place, text = self._line(problem, args)
+            texts = found.setdefault(place, [])
+            if text not in texts:
+                texts.append(text)
+        lines = [f"{place} {' or '.join(texts)}" for place, texts in found.items()]
         more = f"; and {len(lines) - _MAX_SHOWN} more" if len(lines) > _MAX_SHOWN else ""
         return f"{self._command}: " + "; ".join(lines[:_MAX_SHOWN]) + more
 
-    def _line(self, problem: Any) -> str:
-        place = ".".join(str(part) for part in problem["loc"])[:200]
+    def _line(self, problem: Any, args: Any) -> tuple[str, str]:
+        """Where, and what is wrong there."""
         kind = problem["type"]
+        location = _within(args, problem["loc"])
         if kind == "missing":
-            return f"{place} is missing"
+            return ".".join([*location, str(problem["loc"][-1])])[:200], "is missing"
+        place = ".".join(location)[:200]
         if kind == "extra_forbidden":
-            return f"{place} is not known{self._hint(problem['loc'])}"
+            return place, f"is not known{self._hint(problem['loc'])}"
         must = _MUST.get(kind) or _sentence(problem["msg"])
-        return f"{place} {show(problem['input'])} {must}"
+        return f"{place} {show(problem['input'])}", must
 
     def _hint(self, location: tuple[Any, ...]) -> str:
         if len(location) != 1:
@@ -157,6 +171,24 @@ def is_suspicious(body: bytes) -> bool:
         or _HUGE.search(body) is not None
         or (len(body) > 309 and _LONG.search(body) is not None)
     )
+
+
+def _within(args: Any, location: tuple[Any, ...]) -> list[str]:
+    """The parts of a location that are names and places in `args`; the rest are pydantic's own."""
+    parts: list[str] = []
+    for part in location:
+        if (isinstance(args, dict) and part in args) or (
+            isinstance(args, list) and isinstance(part, int) and part < len(args)
+        ):
+            args = args[part]
+            parts.append(str(part))
+    return parts
+
+
+def _refuse_reserved(command: str, args: dict[str, Any], reserved: frozenset[str]) -> None:
+    for name in reserved:
+        if name in args:
+            raise InvalidArgument(f"{command}: {name} is not known; no arg can have this name")
 
 
 def show(value: Any) -> str:

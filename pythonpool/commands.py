@@ -14,6 +14,7 @@ from pythonpool.names import is_command_name
 from pythonpool.schema import result_schema
 
 _HOOKS = ("start", "open", "close", "open_session", "close_session", "save", "load")
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _OWN = frozenset({*_HOOKS, "config", "config_model", "fork"})
 
 
@@ -123,14 +124,14 @@ def _command(cls: type[Adapter], attribute: str, mark: Mark) -> Command:
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout <= 86400):
         raise AdapterError(f"timeout_seconds {timeout!r} of {where} must be 0 < t <= 86400")
     hints = _hints(where, function)
-    takes_context, parameters = _parameters(where, function, hints)
+    takes_context, parameters, reserved = _parameters(where, function, hints)
     streaming = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     return Command(
         name=name,
         description=inspect.getdoc(function) or "",
         function=function,
         takes_context=takes_context,
-        reader=_reader(where, name, parameters),
+        reader=_reader(where, name, parameters, reserved),
         result_schema=result_schema(hints.get("return", Any), streaming),
         timeout_seconds=timeout,
         idempotent=bool(mark.idempotent),
@@ -147,10 +148,14 @@ def _hints(where: str, function: Callable[..., Any]) -> dict[str, Any]:
 
 def _parameters(
     where: str, function: Callable[..., Any], hints: dict[str, Any]
-) -> tuple[bool, list[inspect.Parameter]]:
-    """Whether it takes the context, and the parameters that are args, with resolved types."""
-    _, *given = inspect.signature(function).parameters.values() or [None]
-    parameters = [p.replace(annotation=hints.get(p.name, p.empty)) for p in given if p is not None]
+) -> tuple[bool, list[inspect.Parameter], frozenset[str]]:
+    """Whether it takes the context; the parameters that are args, with resolved types; and the
+    names that no arg can have because the parameters before them do.
+    """
+    given = list(inspect.signature(function).parameters.values())
+    if not given or given[0].kind not in _POSITIONAL:
+        raise AdapterError(f"command {where} must be a method: its first parameter is self")
+    parameters = [p.replace(annotation=hints.get(p.name, p.empty)) for p in given[1:]]
     takes_context = bool(parameters) and (
         parameters[0].annotation is Context
         or (parameters[0].name == "context" and parameters[0].annotation is inspect.Parameter.empty)
@@ -158,7 +163,8 @@ def _parameters(
     args = parameters[1:] if takes_context else parameters
     for parameter in args:
         _check_parameter(where, parameter)
-    return takes_context, args
+    before = given[: 2 if takes_context else 1]
+    return takes_context, args, frozenset(p.name for p in before if p.kind is not _POSITIONAL[0])
 
 
 def _check_parameter(where: str, parameter: inspect.Parameter) -> None:
@@ -173,7 +179,9 @@ def _check_parameter(where: str, parameter: inspect.Parameter) -> None:
         raise AdapterError(f'"**{name}" of {where} must be of type Any: it takes any names')
 
 
-def _reader(where: str, name: str, parameters: list[inspect.Parameter]) -> ArgsReader:
+def _reader(
+    where: str, name: str, parameters: list[inspect.Parameter], reserved: frozenset[str]
+) -> ArgsReader:
     octets = [p for p in parameters if p.annotation is bytes]
     if octets and len(parameters) > 1:
         raise AdapterError(
@@ -181,7 +189,7 @@ def _reader(where: str, name: str, parameters: list[inspect.Parameter]) -> ArgsR
             "bytes take the whole body"
         )
     try:
-        return args_reader(name, parameters)
+        return args_reader(name, parameters, reserved)
     except Exception as error:  # pydantic's own words about a type it can not check
         first = str(error).splitlines()[0]
         raise AdapterError(f"the args of {where} can not be checked: {first}") from error
