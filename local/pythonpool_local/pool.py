@@ -199,8 +199,9 @@ class RunningPool:
         """Count what became of each worker, and forget those that left."""
         now = self._ground.now()
         for worker in list(self.workers):
-            if worker.state == "ready" and self.last_failure is not None:
+            if worker.state == "ready":
                 self.last_failure = None
+                self._judged.discard(worker.name)
             if worker.state in ("ready", "failed") and self._first is not None:
                 self._first.discard(worker.name)
             if worker.state == "failed" and worker.name not in self._judged:
@@ -215,10 +216,12 @@ class RunningPool:
 
     def _count_failure(self, worker: Worker, now: float) -> None:
         had_served = worker.ready_at is not None
+        before = self.last_failure
         self.last_failure = Failure(worker.reason, worker.log, had_served)
         self._backoff.failed(now, now - worker.ready_at if worker.ready_at is not None else 0.0)
-        wait = self._backoff.wait(now)
-        self._ground.report(f"{worker.name}: {worker.reason}; another is started in {wait:.1f} s")
+        if before is None or before.reason != worker.reason:
+            wait = self._backoff.wait(now)
+            self._ground.report(f"{worker.name}: {worker.reason}; another in {wait:.1f} s")
 
 
 def _phase(worker: Worker) -> plan.Phase:

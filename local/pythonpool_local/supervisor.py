@@ -254,9 +254,9 @@ def _standing(pool: RunningPool) -> str:
         return "scaled to 0"
     if pool.is_degraded:
         return "Degraded"
-    if not pool.ready_workers:
-        return ""
     total = pool.order.replicas
+    if pool.ready_workers < total and (not pool.ready_workers or pool.last_failure is None):
+        return ""
     if pool.last_failure is not None and pool.ready_workers < total:
         return f"ready, {pool.ready_workers} of {total} workers: {pool.last_failure.reason}"
     return "ready" if total == 1 else f"ready, {total} workers"

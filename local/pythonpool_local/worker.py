@@ -29,6 +29,7 @@ KEEPER_GRACE_SECONDS = 5.0
 """A keeper kills what it started within this time, else it is killed with all that is below it."""
 
 PROBE_SECONDS = 5.0
+"""How long a probe may take; no longer than the time between two."""
 
 
 class Worker:
@@ -221,8 +222,9 @@ class Worker:
         self._give_up(f"it failed {failures} health checks in a row")
 
     async def _is_alive(self) -> bool:
+        allowed = min(PROBE_SECONDS, self._order.pool.spec.health_check.period_seconds)
         try:
-            status, _ = await asking.get(self._folder / "probe.sock", "/livez", PROBE_SECONDS)
+            status, _ = await asking.get(self._folder / "probe.sock", "/livez", allowed)
         except OSError:
             return False
         return status == 200
