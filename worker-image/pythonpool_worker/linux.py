@@ -66,6 +66,15 @@ def process_state(pid: int) -> str:
         return ""
 
 
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory, shared pages too; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def send_signal(pid: int, number: int) -> None:
     """`kill`, where a process that is gone already is no error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from pythonpool_worker import linux
 from pythonpool_worker.keeper.causes import cause_of
 from pythonpool_worker.keeper.config import Config
 from pythonpool_worker.keeper.ends import make_ends
@@ -202,16 +203,16 @@ class Executors:
             self._tell(exited, ())
 
     def _say_killed(self, executor: Executor, stack: str | None, unkillable: bool) -> None:
+        resident = linux.resident_bytes(executor.pid)
         killed = {"t": "killed", "id": executor.id, "stack": stack, "unkillable": unkillable}
         self._tell(killed, ())
-        self._loop.after(self._stuck_seconds(executor), partial(self._on_stuck, executor))
+        self._loop.after(
+            STUCK_SECONDS + resident * STUCK_SECONDS_PER_BYTE, partial(self._on_stuck, executor)
+        )
 
     def _on_stuck(self, executor: Executor) -> None:
         if self._by_id.get(executor.id) is executor:
             self._tell({"t": "stuck", "id": executor.id}, ())
-
-    def _stuck_seconds(self, executor: Executor) -> float:
-        return STUCK_SECONDS
 
     def _say_failed(self, executor_id: int, reason: str, log: str) -> None:
         self._tell({"t": "failed", "id": executor_id, "reason": reason, "log": log}, ())

@@ -14,8 +14,10 @@ from pythonpool_worker.keeper.killing import kill_tree
 from pythonpool_worker.keeper.log import Log
 from pythonpool_worker.keeper.loop import Loop
 from pythonpool_worker.keeper.packets import Message, Packets
+from pythonpool_worker.keeper.sizes import Sizes
 from pythonpool_worker.keeper.sweep import Sweep
 from pythonpool_worker.keeper.template import Template
+from pythonpool_worker.keeper.watch import MemoryWatch
 
 _LAST_SECONDS = 5.0
 
@@ -24,23 +26,28 @@ class Keeper:
     """Owns all processes of one worker.
 
     Args:
-        control: the connection to the agent.
+        control: the connection to the agent, to which hello has been said.
+        template: the first one is on its way.
     """
 
-    def __init__(self, loop: Loop, log: Log, config: Config, control: socket.socket) -> None:
+    def __init__(
+        self, loop: Loop, log: Log, config: Config, control: socket.socket, template: Template
+    ) -> None:
         self._loop = loop
         self._log = log
         self._agent = Packets(loop, control, self._on_agent, self.stop)
-        self._template = Template(loop, log, config, self._on_template)
-        self._executors = Executors(loop, log, config, self._template, self._agent.send)
+        self._template = template
+        self._executors = Executors(loop, log, config, template, self._agent.send)
+        sizes = Sizes(self._executors, template)
+        self._memory = MemoryWatch(loop, log, config, self._executors, sizes, self._agent.send)
         self._helpers: dict[int, int] = {}
         self._sweep = Sweep(loop, os.getpid(), self._is_known)
         self._is_stopping = False
 
-    def start(self) -> None:
-        """Say hello, and start the template."""
-        self._agent.send({"t": "hello", "pid": os.getpid()})
-        self._template.start()
+    def begin(self) -> None:
+        """Hear the template, and look at memory from now on."""
+        self._template.listen(self._on_template)
+        self._memory.look()
 
     def reap(self) -> None:
         """Take the status of every child that has died: the one place that does."""
@@ -113,7 +120,7 @@ class Keeper:
         self._template.drain()
         executor = self._executors.by_pid(pid)
         if executor:
-            self._executors.on_exit(executor, code, status, kernel_ran_out=False)
+            self._executors.on_exit(executor, code, status, self._memory.kernel_ran_out())
         self._helpers.pop(pid, None)
 
     def _remember_helpers(self) -> None:

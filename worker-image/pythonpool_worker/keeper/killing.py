@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from pythonpool_worker import linux
 from pythonpool_worker.keeper.loop import Loop, Timer
 
-SIGKILL = 9
+SIGKILL, SIGCONT = 9, 18
 DUMP_SECONDS = 0.05
 UNKILLABLE_SECONDS = 0.1
 MAX_STACK_BYTES = 32 * 1024
@@ -16,6 +17,12 @@ _LOOK_AGAIN_SECONDS = 0.005
 # What the last line of a whole dump looks like: the main thread comes last, and each of our
 # processes is started by `python -m`. `...` stands for frames beyond the first hundred.
 _LAST_LINES = (b" in _run_module_as_main\n", b"  ...\n")
+
+_OUR_FRAMES = (
+    f'File "{Path(linux.__file__).parent}/executor/',
+    f'File "{Path(linux.__file__).parent}/template/',
+    'File "<frozen runpy>"',
+)
 
 OnSent = Callable[[str | None, bool], None]
 
@@ -49,6 +56,9 @@ class Kill:
         self._loop.read(self._fd, self._on_stack)
         self._timer = self._loop.after(DUMP_SECONDS, self._send)
         linux.send_signal(self._pid, linux.STACK_SIGNAL)
+        if linux.process_state(self._pid) == "T":
+            # It runs its pending signals before anything else.
+            linux.send_signal(self._pid, SIGCONT)
 
     def finish(self) -> None:
         """The process is dead and reaped: say so if that was not done."""
@@ -105,8 +115,14 @@ class Kill:
     def _tell(self, unkillable: bool) -> None:
         on_sent, self._on_sent = self._on_sent, None
         if on_sent:
-            text = self._text[:MAX_STACK_BYTES].decode("ascii", errors="replace")
-            on_sent(text or None, unkillable)
+            on_sent(shown_stack(self._text) or None, unkillable)
+
+
+def shown_stack(dump: bytes) -> str:
+    """What faulthandler wrote, without the frames that are ours; all when none is the user's."""
+    lines = dump[:MAX_STACK_BYTES].decode("ascii", errors="replace").splitlines()
+    shown = [line for line in lines if not line.lstrip().startswith(_OUR_FRAMES)]
+    return "\n".join(shown if any(line.startswith("  ") for line in shown) else lines)
 
 
 def kill_tree(pid: int) -> None:

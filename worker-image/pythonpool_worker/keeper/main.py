@@ -1,5 +1,6 @@
 """The keeper's start, in an order that matters: signals, secrets, the agent, then work."""
 
+import os
 import signal
 import socket
 import sys
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from pythonpool_worker import linux
 from pythonpool_worker.keeper.config import Config, config_path, read_config
+from pythonpool_worker.keeper.log import Log
 from pythonpool_worker.keeper.loop import Loop
+from pythonpool_worker.keeper.template import Template
 
 if TYPE_CHECKING:
     from pythonpool_worker.keeper.keeper import Keeper
@@ -56,12 +59,15 @@ class Start:
             control.close()
             self._loop.after(_DIAL_SECONDS, lambda: self.dial(config))
             return
-        from pythonpool_worker.keeper.keeper import Keeper
-        from pythonpool_worker.keeper.log import Log
-
+        control.send(b'{"t":"hello","pid":%d}' % os.getpid())
         log = Log(self._loop, config.pool, config.worker)
-        self._keeper = Keeper(self._loop, log, config, control)
-        self._keeper.start()
+        template = Template(self._loop, log, config)
+        template.start()
+        # Imported only now: the template has more to import, and does it meanwhile.
+        from pythonpool_worker.keeper.keeper import Keeper
+
+        self._keeper = Keeper(self._loop, log, config, control, template)
+        self._keeper.begin()
 
     def on_child(self) -> None:
         """SIGCHLD."""

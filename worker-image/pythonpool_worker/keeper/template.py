@@ -1,7 +1,6 @@
 """The keeper's side of the template: starts it, asks it for forks, starts it again when it dies."""
 
 import os
-import random
 import socket
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ _DUMP_SECONDS = 0.05
 class Template:
     """One template after the other.
 
-    `on_message` gets `ready`, `failed` (with `log`), `forked`, `not_forked` and `gone`; the last
+    The listener gets `ready`, `failed` (with `log`), `forked`, `not_forked` and `gone`; the last
     one when a template that was ready has died: what was asked of it will not come.
 
     Attributes:
@@ -36,11 +35,11 @@ class Template:
         forks: whether they are forked from it; otherwise they are spawned.
     """
 
-    def __init__(self, loop: Loop, log: Log, config: Config, on_message: OnMessage) -> None:
+    def __init__(self, loop: Loop, log: Log, config: Config) -> None:
         self._loop = loop
         self._log = log
         self._config = config
-        self._on_message = on_message
+        self._on_message: OnMessage = lambda _message, _descriptors: None
         self._packets: Packets | None = None
         self._output: OutputPipe | None = None
         self._output_fd = -1
@@ -52,6 +51,10 @@ class Template:
         self.number = 0
         self.is_settled = False
         self.forks = False
+
+    def listen(self, on_message: OnMessage) -> None:
+        """Hand on what it says; before the loop runs."""
+        self._on_message = on_message
 
     def start(self) -> None:
         """Start a template; it says `ready` or `failed`."""
@@ -152,9 +155,11 @@ class Template:
         self._start_later(was_ready)
 
     def _start_later(self, was_ready: bool) -> None:
+        from random import uniform  # costs 8 ms of each start, for the rare death
+
         if was_ready and time.monotonic() - self._ready_at > _PROVEN_SECONDS:
             self._delay = FIRST_DELAY_SECONDS
-        self._loop.after(self._delay * random.uniform(0.8, 1.2), self.start)  # noqa: S311
+        self._loop.after(self._delay * uniform(0.8, 1.2), self.start)  # noqa: S311
         self._delay = min(self._delay * 2, LAST_DELAY_SECONDS)
 
     def _too_late(self) -> None:
