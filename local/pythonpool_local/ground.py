@@ -46,9 +46,9 @@ def keeper_command(config: Path) -> list[str]:
 
 def agent_command(ground: Ground, config: Path, secret: int, notify: int, probe: Path) -> list[str]:
     """How an agent is started; `secret` and `notify` are descriptors that it inherits."""
-    links = [f"unix:{ground.home.link_socket(index)}" for index in range(ground.routers)]
+    links = [f"--router=unix:{ground.home.link_socket(index)}" for index in range(ground.routers)]
     return [
-        *(*_PYTHON, "pythonpool_worker.agent", "--config", str(config), "--router", *links),
+        *(*_PYTHON, "pythonpool_worker.agent", "--config", str(config), *links),
         *("--secret-fd", str(secret), "--notify-fd", str(notify), "--probe", f"unix:{probe}"),
     ]
 

@@ -13,6 +13,9 @@ MAX_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 100
 """Logs of workers that are gone, kept for whoever asks why."""
 
+TOLD_LINES = 5
+"""How much of a log people are shown."""
+
 _TAIL_BYTES = 4096
 
 
@@ -42,7 +45,7 @@ def bound(path: Path, most_bytes: int) -> None:
         return
 
 
-def last_lines(path: Path, lines: int = 5) -> str:
+def last_lines(path: Path, lines: int = TOLD_LINES) -> str:
     """The end of a log, for people; empty when there is none."""
     try:
         with path.open("rb") as log:

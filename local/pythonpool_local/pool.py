@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from pythonpool.clock import timestamp
 from pythonpool_local import plan
 from pythonpool_local.backoff import Backoff
 from pythonpool_local.ground import Ground
@@ -193,7 +194,7 @@ class RunningPool:
             worker.is_gone = True
             worker.fail(self.order.impossible)
         else:
-            worker.start(self.generation, self.secret, time.time())
+            worker.start(self.generation, self.secret, timestamp(time.time()))
 
     def _judge(self) -> None:
         """Count what became of each worker, and forget those that left."""

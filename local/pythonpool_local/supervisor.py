@@ -173,7 +173,7 @@ class Supervisor:
             if pool.is_degraded:
                 self._console.warn(f"{pool.name}: {standing}: {pool.reason}")
                 log = pool.last_failure.log if pool.last_failure else ""
-                for line in log.splitlines():
+                for line in log.splitlines()[-output.TOLD_LINES :]:
                     self._console.warn(f"    {line}")
             elif not self._is_ready:
                 self._console.say(f"{pool.name}: {standing}")

@@ -42,6 +42,7 @@ class Worker:
         incarnation: of its agent; empty until the agent said so.
         reason: why it failed, in one line; `log`: the last lines that it wrote.
         recycle: why it wants to be replaced, or empty.
+        started_at: RFC 3339.
         ready_at: when it was ready first, on the monotonic clock, or None.
         is_leaving: it has been told to go.
         is_gone: no process of it is left.
@@ -58,7 +59,7 @@ class Worker:
         self.log = ""
         self.recycle = ""
         self.ready_at: float | None = None
-        self.started_at = 0.0
+        self.started_at = ""
         self.is_leaving = False
         self.is_gone = False
         self._ground = ground
@@ -75,7 +76,7 @@ class Worker:
         """The agent's process, while there is one."""
         return self._agent.pid if self._agent is not None and self._agent.is_running else None
 
-    def start(self, generation: int, secret: str, started_at: float) -> None:
+    def start(self, generation: int, secret: str, started_at: str) -> None:
         """Make the folder and start both processes; what goes wrong makes it failed."""
         self.started_at = started_at
         try:
@@ -88,10 +89,12 @@ class Worker:
 
     def drain(self, grace_seconds: float) -> None:
         """Let it finish, for so long at most; then kill it."""
+        was_told = self.is_leaving
         self.is_leaving = True
         self.state = "draining"
         if self._agent is not None:
-            self._agent.send(signal.SIGTERM)
+            if not was_told:  # a second one would end it at once
+                self._agent.send(signal.SIGTERM)
             asyncio.get_running_loop().call_later(grace_seconds, self._agent.send, signal.SIGKILL)
         self._changed()
 
