@@ -88,10 +88,12 @@ class Children:
 
     def __init__(self) -> None:
         self._known: dict[int, Child] = {}
+        self._inherited: set[int] = set()
         self._emptied: asyncio.Event = asyncio.Event()
 
     def open(self) -> None:
-        """Become a subreaper and take over SIGCHLD."""
+        """Become a subreaper and take over SIGCHLD; children that are there already are let be."""
+        self._inherited = set(children_of_self())
         _libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
 
@@ -128,7 +130,7 @@ class Children:
 
     def sweep(self) -> None:
         """Kill every child that nobody here started; each death brings the next sweep."""
-        for pid in children_of_self():
+        for pid in self._left():
             if pid not in self._known:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -137,11 +139,14 @@ class Children:
         """Kill whatever is left, until this process has no child."""
         for child in list(self._known.values()):
             child.send(signal.SIGKILL)
-        while children_of_self():
+        while self._left():
             self._reap()
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), 0.05)
+
+    def _left(self) -> list[int]:
+        return [pid for pid in children_of_self() if pid not in self._inherited]
 
     def _reap(self) -> None:
         while (pid := _waiting_dead()) is not None:
@@ -151,6 +156,7 @@ class Children:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
             _, status = os.waitpid(pid, 0)
+            self._inherited.discard(pid)
             if child is not None:
                 child.exited.set_result(os.waitstatus_to_exitcode(status))
         self.sweep()
