@@ -90,6 +90,7 @@ class Agent:
         self.log_path = log_path
         self.heard: list[Message] = []
         self._taken = 0
+        self._channels: list[Channel] = []
 
     def say(self, **message: Any) -> float:
         """Send one message; returns when that was."""
@@ -122,9 +123,19 @@ class Agent:
         """Start an executor and wait for its channel."""
         self.say(t="start", id=executor_id)
         message = self.hear("executor", id=executor_id)
-        sock = socket.socket(fileno=message["fds"][0])
+        sock = socket.socket(fileno=message["fds"].pop())
         sock.settimeout(PATIENCE_SECONDS)
-        return Channel(message["pid"], sock)
+        self._channels.append(Channel(message["pid"], sock))
+        return self._channels[-1]
+
+    def close(self) -> None:
+        """Leave: the keeper has to end."""
+        self.sock.close()
+        for channel in self._channels:
+            channel.sock.close()
+        for message in self.heard:
+            for descriptor in message["fds"]:
+                os.close(descriptor)
 
     def log(self) -> list[Message]:
         """The lines of the keeper's log."""
@@ -165,10 +176,12 @@ def keeping(
         )
         try:
             sock, _ = listener.accept()
-            with sock:
-                agent = Agent(sock, keeper, log_path)
+            agent = Agent(sock, keeper, log_path)
+            try:
                 agent.hear("hello")
                 yield agent
+            finally:
+                agent.close()
             keeper.wait(PATIENCE_SECONDS)
         finally:
             keeper.kill()

@@ -40,6 +40,7 @@ class Zoo(Adapter):
     @command
     def spin(self) -> None:
         """A loop in Python."""
+        print("stuck")
         while True:
             pass
 
@@ -48,6 +49,7 @@ class Zoo(Adapter):
         """Catch everything and ignore every signal that can be ignored."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        print("stuck")
         while True:
             try:
                 time.sleep(600)
@@ -57,6 +59,7 @@ class Zoo(Adapter):
     @command
     def regex(self) -> None:
         """Hold the GIL in C code."""
+        print("stuck")
         re.match(r"(a+)+$", "a" * 60 + "b")
 
     @command
@@ -85,6 +88,20 @@ class Zoo(Adapter):
         """The same, but come back."""
         self._make_daemon(path)
         return _wait_for(path)
+
+    @command
+    def run_away(self, path: str) -> None:
+        """A chain of 2,000 processes, each in a session of its own and gone after 1 ms."""
+        if os.fork():
+            time.sleep(600)
+        with open(path, "a", buffering=1) as pids:
+            for _ in range(2000):
+                if os.fork():
+                    os._exit(0)
+                os.setsid()
+                pids.write(f"{os.getpid()}\n")
+                time.sleep(0.001)
+        os._exit(0)
 
     @command
     def exit(self, status: int) -> None:
