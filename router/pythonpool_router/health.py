@@ -10,8 +10,8 @@ import random
 import structlog
 
 from pythonpool.errors import PythonPoolError
-from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.sessions import Sessions
 from pythonpool_router.standing import linked, states
 
 _log = structlog.get_logger()
@@ -27,10 +27,10 @@ class HealthMonitor:
         results: `(pool, "ok" or "failed")` to the number of checks.
     """
 
-    def __init__(self, pools: Pools, dispatcher: Dispatcher) -> None:
+    def __init__(self, pools: Pools, sessions: Sessions) -> None:
         self.results: dict[tuple[str, str], int] = {}
         self._pools = pools
-        self._dispatcher = dispatcher
+        self._sessions = sessions
         self._due: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -85,7 +85,7 @@ class HealthMonitor:
             return [f"no worker is ready ({states(pool)['starting']} starting)"]
         workers = [worker for worker in linked(pool) if worker.state == "ready"]
         answers = await asyncio.gather(
-            *(self._dispatcher.ask(worker, {"op": "health"}, ANSWER_SECONDS) for worker in workers),
+            *(self._sessions.ask(worker, {"op": "health"}, ANSWER_SECONDS) for worker in workers),
             return_exceptions=True,
         )
         return [

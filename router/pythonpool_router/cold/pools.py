@@ -69,7 +69,7 @@ async def recycle(request: Request) -> Response:
             f'worker "{worker.name}" has not dialled this router', retry_after_ms=1000
         )
     try:
-        await router_of(request).dispatcher.ask(worker, {"op": "recycle"})
+        await router_of(request).sessions.ask(worker, {"op": "recycle"})
     except TimeoutError:
         raise _silent(worker.name) from None
     return json({"name": worker.name, "state": worker.state}, 202)

@@ -46,7 +46,7 @@ async def create(request: Request) -> Response:
     router.access.permit(caller_of(request), "session", asked["pool"])
     pool = router.pools.get(asked["pool"])
     _check_ttl(pool, asked.get("ttl_seconds"))
-    session = await router.dispatcher.open_session(
+    session = await router.sessions.open_session(
         pool,
         _open_body(asked),
         caller_of(request).name,
@@ -83,11 +83,11 @@ def _handle(request: Request) -> SessionHandle:
 async def show(request: Request) -> Response:
     """GET /v1/sessions/{id}; does not renew the TTL."""
     no_query(request)
-    handle, dispatcher = _handle(request), router_of(request).dispatcher
-    worker = await dispatcher.find_session(handle)
+    handle, sessions = _handle(request), router_of(request).sessions
+    worker = await sessions.find_session(handle)
     question = {"op": "session.get", "session": handle.secret, "owner": caller_of(request).name}
     try:
-        return json(await dispatcher.ask(worker, question))
+        return json(await sessions.ask(worker, question))
     except TimeoutError:
         raise SessionLost(
             f'worker "{worker.name}" of this session does not answer', cause="worker_gone"
@@ -98,7 +98,7 @@ async def show(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """DELETE /v1/sessions/{id}: 204; a running call of it is cancelled."""
     no_query(request)
-    await router_of(request).dispatcher.delete_session(_handle(request), caller_of(request).name)
+    await router_of(request).sessions.delete_session(_handle(request), caller_of(request).name)
     return Response(status_code=204)
 
 
@@ -120,6 +120,6 @@ async def index(request: Request) -> Response:
 
 async def _listed(request: Request, worker: Worker, owner: str) -> list[dict[str, Any]]:
     question = {"op": "session.list", "owner": owner}
-    answer = await router_of(request).dispatcher.ask(worker, question, LIST_SECONDS)
+    answer = await router_of(request).sessions.ask(worker, question, LIST_SECONDS)
     items: list[dict[str, Any]] = answer["items"]
     return items

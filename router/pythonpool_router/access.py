@@ -1,0 +1,59 @@
+"""Who calls, and what a caller may do. The front asks once for each request, before routing."""
+
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pythonpool.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user that a token stands for; `name` owns sessions."""
+
+    name: str
+
+
+class Access(Protocol):
+    """The seam between a token file and Kubernetes."""
+
+    def caller(self, authorization: bytes | None) -> Caller:
+        """The caller whose `Authorization` header this is; None when there was no header.
+
+        Raises:
+            Unauthenticated: no valid token.
+        """
+        ...
+
+    def permit(self, caller: Caller, action: str, pool: str) -> None:
+        """Let `caller` do `action` (`execute`, `session`, `read`, `workers`, `recycle`) on `pool`.
+
+        Raises:
+            PermissionDenied: it may not.
+        """
+        ...
+
+
+class TokenFile:
+    """One machine: whoever knows the token may do everything."""
+
+    def __init__(self, path: Path) -> None:
+        self._expected = path.read_bytes().strip()
+        if not self._expected:
+            raise ValueError(f"the token file {path} is empty: it must hold the token")
+        self._caller = Caller("local")
+
+    def caller(self, authorization: bytes | None) -> Caller:
+        """The one caller, when the token is right.
+
+        Raises:
+            Unauthenticated: no token, or another one.
+        """
+        scheme, _, token = (authorization or b"").partition(b" ")
+        if scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._expected):
+            return self._caller
+        raise Unauthenticated("no valid token; send it as Authorization: Bearer TOKEN")
+
+    def permit(self, caller: Caller, action: str, pool: str) -> None:
+        """Everything is allowed."""

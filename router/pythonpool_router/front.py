@@ -1,0 +1,416 @@
+"""One caller's connection: HTTP/1.1 bytes in, answers in order out, and every deadline between.
+
+A message goes one way: bytes → intake → Request → checks → a call (dispatch) or a cold request
+(bridge) → answer. One request is served at a time.
+"""
+
+import asyncio
+
+from pythonpool.errors import MethodNotAllowed, PayloadTooLarge, PythonPoolError, RequestTimeout
+from pythonpool.messages import CancelReason
+from pythonpool_router import responses
+from pythonpool_router.access import Caller
+from pythonpool_router.answers import Answer
+from pythonpool_router.bridge import Bridge
+from pythonpool_router.dispatch import Dispatcher
+from pythonpool_router.execute import call_of, give_body
+from pythonpool_router.intake import Intake
+from pythonpool_router.requests import Request
+from pythonpool_router.site import Site
+from pythonpool_router.target import Target, known_target
+from pythonpool_router.uploads import HELD_BYTES
+
+HEAD_SECONDS = 35.0
+IDLE_SECONDS = 75.0
+STUCK_SECONDS = 30.0
+BODY_SECONDS = 35.0
+SLOT_WAITS_SECONDS = 2.0
+LINGER_SECONDS = 5.0
+CHECK_SECONDS = 0.5
+NEVER = float("inf")
+
+_AHEAD_BYTES = 65_536
+_WRITE_HIGH = 65_536
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a caller.
+
+    Attributes:
+        deadline: monotonic seconds at which `expired` is to be called.
+        is_stuck: the caller takes no bytes at the moment.
+        dispatcher: the site's; only asked where calls are served.
+    """
+
+    def __init__(self, site: Site, connections: "set[Connection]") -> None:
+        self.site = site
+        self.deadline = NEVER
+        self.is_stuck = False
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._intake = Intake()
+        self._request: Request | None = None
+        self._plan: tuple[Target, Caller | None] | None = None
+        self._answer: Answer | None = None
+        self._bridge: Bridge | None = None
+        self._has_begun = False
+        self._began_at = 0.0
+        self._is_closing = False
+        self._is_paused = False
+        self._stuck_at = 0.0
+        self._stuck_bytes = 0
+        self._transport: asyncio.Transport
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """See above."""
+        dispatcher = self.site.dispatcher
+        assert dispatcher is not None  # noqa: S101
+        return dispatcher
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection is closed after the present answer."""
+        request = self._request
+        return request is None or request.is_last or not request.is_whole or self.site.is_draining
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked or answered at the moment."""
+        return self._request is None and not self._has_begun
+
+    # -- bytes in -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A caller has connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        self._connections.add(self)
+        self.deadline = self._loop.time() + IDLE_SECONDS
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the present request, or of those behind it."""
+        if self._is_closing:
+            return
+        intake = self._intake
+        intake.feed(data)
+        if intake.requests:
+            if intake.held_bytes > _AHEAD_BYTES:
+                self._pause()
+            self._advance()
+        elif not self._has_begun:
+            self._has_begun = True
+            self.deadline = self._loop.time() + HEAD_SECONDS
+
+    def eof_received(self) -> bool:
+        """A caller that half-closes has gone."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The caller has gone: its call is taken out of the line, or cancelled."""
+        self._connections.discard(self)
+        self.deadline = NEVER
+        self._is_closing = True
+        answer, bridge = self._answer, self._bridge
+        self._answer = self._bridge = None
+        if answer is not None and answer.call is not None:
+            self.dispatcher.gone(answer.call)
+        if bridge is not None:
+            bridge.gone()
+
+    # -- one request after the other ------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Do for the first request what can be done now."""
+        request = self._request
+        if request is None:
+            request = self._request = self._intake.requests[0]
+            self._has_begun = False
+        if request.error is not None:
+            self._broken(request.error)
+        elif self._answer is not None:
+            self._upload(request, self._answer)
+        elif self._bridge is None:
+            if request.is_whole:
+                self._start(request)
+            else:
+                self._wait_for_body(request)
+
+    def _wait_for_body(self, request: Request) -> None:
+        if self._plan is None:
+            if not self._admit(request):
+                return
+            self._began_at = self._loop.time()
+            self.deadline = self._began_at + SLOT_WAITS_SECONDS
+            if request.named.get(b"expect", b"").lower() == b"100-continue":
+                self._transport.write(responses.CONTINUE)
+        if self._is_too_long(request):
+            return
+        assert self._plan is not None  # noqa: S101
+        if self._plan[0].is_execute and request.body_bytes >= HELD_BYTES:
+            self._start(request)
+
+    def _upload(self, request: Request, answer: Answer) -> None:
+        """More of a body that a call waits for."""
+        call = answer.call
+        upload = call.upload if call is not None else None
+        if call is None or upload is None or upload.is_whole or self._is_too_long(request):
+            return
+        if request.is_whole:
+            upload.finish()
+        elif not upload.wants_more:
+            self._pause()
+
+    def _is_too_long(self, request: Request) -> bool:
+        limit = self.site.max_body_bytes
+        if request.body_bytes <= limit:
+            return False
+        self._give_up(PayloadTooLarge(f"a body may have {limit} bytes at most"))
+        return True
+
+    def _admit(self, request: Request) -> bool:
+        """All checks that need no body; return whether the request may go on."""
+        target = known_target(request.target)
+        try:
+            caller = self.site.check(request, target.path)
+            if target.error is not None:
+                raise target.error
+            if target.is_execute and request.method != b"POST":
+                raise MethodNotAllowed(f"{request.method.decode()} is not POST, which executes")
+            limit = self.site.max_body_bytes
+            if request.length is not None and request.length > limit:
+                raise PayloadTooLarge(f"a body may have {limit} bytes at most")
+        except PythonPoolError as error:
+            self._refuse(error, target)
+            return False
+        self._plan = (target, caller)
+        return True
+
+    def _start(self, request: Request) -> None:
+        """Give the request to dispatch, or to the application."""
+        if self._plan is None and not self._admit(request):
+            return
+        assert self._plan is not None  # noqa: S101
+        target, caller = self._plan
+        self.deadline = NEVER
+        guard = self.site.guard
+        if not target.is_execute or guard is None or caller is None:
+            self._bridge = Bridge(self, request, target, caller)
+            return
+        try:
+            answer = call_of(self, request, target, caller, guard)
+        except PythonPoolError as error:
+            self._refuse(error, target)
+            return
+        self._answer = answer
+        call = answer.call
+        assert call is not None  # noqa: S101
+        give_body(call, request)
+        upload = call.upload
+        if upload is not None:
+            self.deadline = self._loop.time() + CHECK_SECONDS
+            if not upload.wants_more and not request.is_whole:
+                self._pause()
+        self.dispatcher.submit(call, target.queue_timeout)
+
+    def finished(self) -> None:
+        """The answer is written: on to the next request, or the end of the connection."""
+        is_last = self.is_last
+        self._request = self._answer = self._bridge = self._plan = None
+        if is_last:
+            self._close()
+            return
+        self.deadline = self._loop.time() + IDLE_SECONDS
+        intake = self._intake
+        if intake.held_bytes or len(intake.requests) > 1:
+            self._loop.call_soon(self._next)
+        else:
+            intake.requests.clear()
+            if intake.in_head:
+                self._has_begun = True
+                self.deadline = self._loop.time() + HEAD_SECONDS
+
+    def _next(self) -> None:
+        if self._is_closing:
+            return
+        self._intake.next()
+        self.read_on()
+        if self._intake.requests:
+            self._advance()
+        else:
+            self._has_begun = True
+            self.deadline = self._loop.time() + HEAD_SECONDS
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Write bytes of the present answer."""
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        """Cut the connection: the answer can not be made whole."""
+        self._transport.abort()
+
+    def head(self, status: int, fields: responses.Fields) -> bytes:
+        """The head of an answer, with Date, and `Connection: close` where it is the last."""
+        more = [(b"Date", self.site.date)]
+        if self.is_last:
+            more.append((b"Connection", b"close"))
+        return responses.head(status, [*fields, *more])
+
+    def answer_problem(
+        self, error: PythonPoolError, fields: responses.Fields | None = None
+    ) -> None:
+        """Answer the present request with an error."""
+        body = responses.problem_body(error)
+        if fields is None:
+            fields = responses.error_fields(error)
+        request = self._request
+        content = [
+            (b"Content-Type", responses.PROBLEM),
+            (b"Content-Length", b"%d" % len(body)),
+        ]
+        if request is not None and request.method == b"HEAD":
+            body = b""
+        self._transport.write(self.head(error.status, content + fields) + body)
+        self.finished()
+
+    def _refuse(self, error: PythonPoolError, target: Target) -> None:
+        """Answer a request that does not become a call."""
+        fields = None
+        if target.is_execute and self.site.dispatcher is not None:
+            error = self.dispatcher.refused_early(error, target.pool, target.command)
+            fields = responses.error_fields(error)
+            if error.status == 405:
+                fields.append((b"Allow", b"POST"))
+        self.answer_problem(error, fields)
+
+    def _broken(self, error: PythonPoolError) -> None:
+        """The request is not one, or its body is not: answer and close."""
+        self._give_up(error)
+
+    def _give_up(self, error: PythonPoolError) -> None:
+        """End the present request with `error`, whatever has become of it, and close."""
+        answer, bridge = self._answer, self._bridge
+        self._answer = self._bridge = None
+        if answer is not None and answer.call is not None:
+            call = answer.call
+            reason = CancelReason.SLOW_BODY
+            error.execution_id = self.dispatcher.execution_id(call)
+            self.dispatcher.abandon(call, reason)
+            self.dispatcher.count(call, error.code)
+            if answer.has_head:
+                self.abort()
+                return
+        elif bridge is not None:
+            bridge.gone()
+            if bridge.has_head:
+                self.abort()
+                return
+        elif self._plan is not None and self._plan[0].is_execute:
+            self._refuse(error, self._plan[0])
+            return
+        self.answer_problem(error)
+
+    def _close(self) -> None:
+        """Close, but let a caller that still sends read its answer first."""
+        self._is_closing = True
+        intake = self._intake
+        request = intake.requests[0] if intake.requests else None
+        if request is not None and request.is_whole and not intake.held_bytes:
+            self._transport.close()
+            return
+        self.read_on()
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        self.deadline = self._loop.time() + LINGER_SECONDS
+
+    # -- time and room --------------------------------------------------------------------------
+
+    def expired(self, now: float) -> None:
+        """The deadline has come."""
+        if self.is_stuck:
+            self._check_stuck(now)
+        elif self._is_closing:
+            self._transport.abort()
+        elif self._answer is not None:
+            self._check_answer(now, self._answer)
+        elif self._request is not None:
+            self._check_body(now, self._request)
+        elif self._has_begun:
+            self._has_begun = False
+            self.answer_problem(RequestTimeout(f"no whole head within {HEAD_SECONDS:.0f} s"))
+        elif self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._is_closing = True
+            self._transport.close()
+
+    def _check_answer(self, now: float, answer: Answer) -> None:
+        upload = answer.call.upload if answer.call is not None else None
+        request = self._request
+        if upload is not None and request is not None and not request.is_whole:
+            self.deadline = now + CHECK_SECONDS
+            if upload.is_slow(now):
+                self._give_up(RequestTimeout("the body came slower than 1 MiB/s over 2 s"))
+            return
+        following = answer.tick(now)
+        self.deadline = NEVER if following is None else following
+
+    def _check_body(self, now: float, request: Request) -> None:
+        """A slot must not wait for a body that does not come."""
+        target = self._plan[0] if self._plan is not None else None
+        pool = None
+        if target is not None and target.is_execute and self.site.dispatcher is not None:
+            pool = self.dispatcher.pools.by_name.get(target.pool)
+        could_run = pool is None or (bool(pool.idle) and not pool.queued)
+        if now - self._began_at >= BODY_SECONDS or (target and target.is_execute and could_run):
+            self._give_up(RequestTimeout("the body came too slowly"))
+        else:
+            self.deadline = now + CHECK_SECONDS
+
+    def wake_in(self, seconds: float) -> None:
+        """Call the present answer's `tick` in so many seconds."""
+        self.deadline = self._loop.time() + seconds
+
+    def pause_writing(self) -> None:
+        """The caller takes no bytes; thirty seconds of that cut it off."""
+        self.is_stuck = True
+        self._stuck_at = self._loop.time()
+        self._stuck_bytes = self._transport.get_write_buffer_size()
+        self.deadline = self._stuck_at + CHECK_SECONDS
+        if self._bridge is not None:
+            self._bridge.stuck(True)
+
+    def resume_writing(self) -> None:
+        """The caller takes bytes again."""
+        self.is_stuck = False
+        if self._answer is not None:
+            self._answer.drained()
+            self.deadline = self._loop.time() + CHECK_SECONDS
+        elif self._bridge is not None:
+            self.deadline = NEVER
+            self._bridge.stuck(False)
+        else:
+            self.deadline = self._loop.time() + IDLE_SECONDS
+
+    def _check_stuck(self, now: float) -> None:
+        waiting = self._transport.get_write_buffer_size()
+        if waiting != self._stuck_bytes:
+            self._stuck_bytes, self._stuck_at = waiting, now
+        if now - self._stuck_at >= STUCK_SECONDS:
+            self._transport.abort()
+        else:
+            self.deadline = now + CHECK_SECONDS
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        """There is room for more bytes of the caller."""
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()

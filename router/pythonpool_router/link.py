@@ -1,0 +1,359 @@
+"""The router's end of a link: frames to and from one worker's agent.
+
+Frames of one turn of the event loop are written at once, control before data. Nobody ever stops
+reading a link. What a worker breaks here is broken for itself alone: a bad frame closes its link.
+"""
+
+import asyncio
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from pythonpool import messages
+from pythonpool.errors import Internal, PythonPoolError, WorkerCrashed
+from pythonpool.messages import MORE, OCTETS, SLOT_FREE, UNKNOWN, CancelReason, Kind
+from pythonpool_router.call import ANSWERED, GONE, SENT, Call
+
+if TYPE_CHECKING:
+    from pythonpool_router.workers import Worker
+
+_log = structlog.get_logger("pythonpool.link")
+_RESULT_BYTES = messages.RESULT_HEAD.size
+_END_BYTES = messages.END_HEAD.size
+_BAD_FRAME = (messages.ProtocolError, struct.error, KeyError, TypeError, ValueError)
+
+
+class LinkEvents(ABC):
+    """What a link tells upwards; dispatch listens."""
+
+    @abstractmethod
+    def status(self, worker: "Worker", news: dict[str, Any]) -> None:
+        """A STATUS came. Raises KeyError, TypeError or ValueError when it is not one."""
+
+    @abstractmethod
+    def draining(self, worker: "Worker") -> None:
+        """The worker takes no new calls."""
+
+    @abstractmethod
+    def free(self, worker: "Worker", slots: int) -> None:
+        """The worker has free slots and nobody waits for them."""
+
+    @abstractmethod
+    def offered(self, worker: "Worker", secret: str | None) -> bool:
+        """A slot (or the session) is kept for this router; return whether a call was sent."""
+
+    @abstractmethod
+    def refused(self, call: Call, worker: "Worker", reason: int) -> None:
+        """The worker did not take the call; nothing has started."""
+
+    @abstractmethod
+    def ended(self, call: Call, worker: "Worker", slot_free: bool) -> None:
+        """The worker has done with the call (terminal frame)."""
+
+    @abstractmethod
+    def failed(self, call: Call, worker: "Worker", error: PythonPoolError) -> None:
+        """The call ended with an error at the worker."""
+
+    @abstractmethod
+    def broken(self, worker: "Worker", calls: list[Call]) -> None:
+        """The link is gone; `calls` were sent and have no answer."""
+
+
+class Link:
+    """One connection to a worker, after HELLO. Owns the calls that were sent over it.
+
+    Attributes:
+        calls: by number; from CALL until its terminal frame and the last of its result.
+        asks: cold questions that wait for their answer.
+        holding: calls here that hold a slot as far as the router knows.
+    """
+
+    def __init__(self, transport: asyncio.Transport, worker: "Worker", events: LinkEvents) -> None:
+        self.worker = worker
+        self.calls: dict[int, Call] = {}
+        self.asks: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.holding = 0
+        self._transport = transport
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._control: list[bytes] = []
+        self._data: list[bytes] = []
+        self._is_flushing = False
+        self._is_full = False
+        self._frames: dict[int, Callable[[int, bytes], None]] = {
+            Kind.STATUS: self._on_status,
+            Kind.DRAINING: self._on_draining,
+            Kind.FREE: self._on_free,
+            Kind.OFFER: self._on_offer,
+            Kind.ACCEPT: self._on_accept,
+            Kind.REFUSE: self._on_refuse,
+            Kind.DATA: self._on_data,
+            Kind.END: self._on_end,
+            Kind.BEGIN: self._on_begin,
+            Kind.PROGRESS: self._on_progress,
+            Kind.CHUNK: self._on_chunk,
+            Kind.RESULT: self._on_result,
+            Kind.ERROR: self._on_error,
+            Kind.CANCELLED: self._on_cancelled,
+            Kind.CREDIT: self._on_credit,
+            Kind.ANSWER: self._on_answer,
+        }
+
+    # -- out ------------------------------------------------------------------------------------
+
+    def send(self, call: Call, number: int, waited: float, line_ms: int) -> None:
+        """Send one CALL under `number`; the call is at the worker from here on."""
+        call.number = number
+        call.link = self
+        call.worker = self.worker
+        call.state = SENT
+        call.granted = messages.WINDOW
+        self.calls[number] = call
+        self.holding += 1
+        session = call.session
+        head = messages.Call(
+            call.flags,
+            call.timeout_ms,
+            int(waited * 1000),
+            line_ms,
+            call.body_bytes,
+            call.command.encode(),
+            session.secret.encode() if session is not None else b"",
+            call.traceparent,
+            call.owner,
+            b"",
+        )
+        parts, size = call.body, call.body_bytes
+        if call.upload is not None:
+            room = messages.MAX_PAYLOAD - 1024
+            parts, more = call.upload.first_part(room)
+            call.body = parts
+            size = sum(map(len, parts))
+            if more:
+                head.flags |= MORE
+        text = messages.call_head(head)
+        out = self._control
+        out.append(messages.header(Kind.CALL, number, len(text) + size))
+        out.append(text)
+        out += parts
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def put(self, kind: int, number: int, payload: bytes = b"") -> None:
+        """Send one control frame with the others of this turn."""
+        self._control.append(messages.frame(kind, number, payload))
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def put_data(self, kind: int, number: int, parts: list[bytes], size: int) -> None:
+        """Send one frame of a body, after all control frames."""
+        self._data.append(messages.header(kind, number, size))
+        self._data += parts
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def cancel(self, call: Call, reason: CancelReason) -> None:
+        """End a call that was sent; its terminal frame still comes."""
+        self.put(Kind.CANCEL, call.number, bytes((reason,)))
+
+    def drop(self, call: Call, reason: CancelReason) -> None:
+        """Nobody wants the rest of a result that is under way."""
+        if self.calls.pop(call.number, None) is not None:
+            self.cancel(call, reason)
+
+    def grant(self, call: Call, taken: int) -> None:
+        """The caller took `taken` bytes of a result: the worker may send as many more."""
+        if call.number in self.calls:
+            call.granted += taken
+            self.put(Kind.CREDIT, call.number, messages.U32.pack(taken))
+
+    def close(self, why: str) -> None:
+        """Cut the link."""
+        if not self._transport.is_closing():
+            _log.warning("link closed", worker=self.worker.name, why=why)
+        self._transport.abort()
+
+    def full(self, is_full: bool) -> None:
+        """The kernel does (not) take more: data waits, control is queued."""
+        self._is_full = is_full
+        if not is_full:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        out = self._control
+        if self._data and not self._is_full:
+            out += self._data
+            self._data = []
+        if out:
+            self._control = []
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    # -- in -------------------------------------------------------------------------------------
+
+    def frame(self, kind: int, number: int, payload: bytes) -> None:
+        """Take one frame; never raises."""
+        handler = self._frames.get(kind)
+        if handler is None:
+            self.close(f"a frame of kind {kind}, which a worker does not send")
+            return
+        try:
+            handler(number, payload)
+        except _BAD_FRAME as error:
+            self.close(f"a bad frame of kind {kind}: {error!r}")
+        except Exception:  # noqa: BLE001 - the edge to the worker
+            # One caller's fault must not cost the others their link.
+            _log.exception("a frame was not understood", kind=kind, worker=self.worker.name)
+
+    def lost(self) -> None:
+        """The connection is gone: every call that was sent is unanswered for ever."""
+        calls, self.calls = list(self.calls.values()), {}
+        asks, self.asks = list(self.asks.values()), {}
+        self.holding = 0
+        for future in asks:
+            if not future.done():
+                future.set_exception(
+                    WorkerCrashed(
+                        f'the link to worker "{self.worker.name}" broke',
+                        cause="link_lost",
+                        worker=self.worker.name,
+                    )
+                )
+        self._events.broken(self.worker, calls)
+
+    def _on_status(self, number: int, payload: bytes) -> None:
+        self._events.status(self.worker, orjson.loads(payload))
+
+    def _on_draining(self, number: int, payload: bytes) -> None:
+        self._events.draining(self.worker)
+
+    def _on_free(self, number: int, payload: bytes) -> None:
+        self._events.free(self.worker, messages.U16.unpack(payload)[0])
+
+    def _on_offer(self, number: int, payload: bytes) -> None:
+        secret = payload[1:].decode("ascii") if payload[0] else None
+        if not self._events.offered(self.worker, secret):
+            self.put(Kind.DECLINE, 0, payload)
+
+    def _on_accept(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and call.upload is not None and call.state == SENT:
+            call.upload.accepted(self._loop.time())
+
+    def _on_refuse(self, number: int, payload: bytes) -> None:
+        call = self._terminal(number)
+        if call is not None:
+            self._events.refused(call, self.worker, payload[0])
+
+    def _on_result(self, number: int, payload: bytes) -> None:
+        flags, run_us, total = messages.RESULT_HEAD.unpack_from(payload)
+        call = self.calls.get(number)
+        if call is None or call.state == ANSWERED:
+            return
+        self.holding -= 1
+        if not flags & MORE:
+            del self.calls[number]
+        call.run_us = run_us
+        is_wanted = call.state == SENT
+        call.state = ANSWERED
+        if is_wanted:
+            call.reply.result(call, bool(flags & OCTETS), total, payload[_RESULT_BYTES:])
+        self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
+
+    def _on_error(self, number: int, payload: bytes) -> None:
+        asked = self.asks.pop(number, None)
+        if asked is not None:
+            problem = orjson.loads(payload[_END_BYTES:])
+            if not asked.done():
+                asked.set_exception(PythonPoolError.from_problem(problem))
+            return
+        flags, run_us = messages.END_HEAD.unpack_from(payload)
+        call = self._terminal(number)
+        if call is None:
+            return
+        call.run_us = run_us
+        if call.state == SENT:
+            problem = orjson.loads(payload[_END_BYTES:])
+            self._events.failed(call, self.worker, PythonPoolError.from_problem(problem))
+        else:
+            call.state = ANSWERED
+        self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
+
+    def _on_cancelled(self, number: int, payload: bytes) -> None:
+        flags, run_us = messages.END_HEAD.unpack_from(payload)
+        call = self._terminal(number)
+        if call is None:
+            return
+        call.run_us = run_us
+        if call.state == SENT:
+            self._events.failed(call, self.worker, Internal("the worker cancelled it unasked"))
+        else:
+            call.state = ANSWERED
+        self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
+
+    def _terminal(self, number: int) -> Call | None:
+        call = self.calls.get(number)
+        if call is None or call.state == ANSWERED:
+            return None
+        del self.calls[number]
+        self.holding -= 1
+        return call
+
+    def _on_begin(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and call.state == SENT:
+            call.streamed = True
+            call.reply.began(call)
+
+    def _on_progress(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and call.state == SENT:
+            call.reply.progress(payload)
+
+    def _on_chunk(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and self._within_window(call, len(payload)) and call.state == SENT:
+            call.reply.chunk(bool(payload[0] & MORE), payload[1:])
+
+    def _on_data(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and self._within_window(call, len(payload)) and call.state != GONE:
+            call.reply.data(payload)
+
+    def _on_end(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is None:
+            return
+        if call.state == ANSWERED:
+            del self.calls[number]
+        if call.state != GONE:
+            call.reply.end()
+
+    def _within_window(self, call: Call, size: int) -> bool:
+        call.granted -= size
+        if call.granted < 0:
+            self.close(f"{-call.granted} bytes more than the window of call {call.number}")
+            return False
+        return True
+
+    def _on_credit(self, number: int, payload: bytes) -> None:
+        call = self.calls.get(number)
+        if call is not None and call.upload is not None and call.state == SENT:
+            call.upload.credit(messages.U32.unpack(payload)[0])
+
+    def _on_answer(self, number: int, payload: bytes) -> None:
+        asked = self.asks.pop(number, None)
+        if asked is not None and not asked.done():
+            asked.set_result(orjson.loads(payload))
+
+
+def line_age_ms(now: float, oldest: float | None) -> int:
+    """The `line_ms` of a CALL: the age of the oldest that waits, UNKNOWN for none."""
+    return UNKNOWN if oldest is None else min(int((now - oldest) * 1000), UNKNOWN - 1)

@@ -1,0 +1,225 @@
+"""Where workers dial in: HELLO, who they are, PING, and silence. Then each has its Link."""
+
+import asyncio
+import hmac
+import random
+import re
+from typing import Any
+
+import orjson
+import structlog
+
+from pythonpool import messages, names
+from pythonpool.messages import Kind
+from pythonpool_router.dispatch import Dispatcher, catalogue_of
+from pythonpool_router.link import Link
+from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.workers import Worker
+
+_log = structlog.get_logger("pythonpool.links")
+
+_INCARNATION = re.compile(r"[0-9a-f]{16}\Z")
+_HELLO_SECONDS = 5.0
+MAX_SLOTS = 256
+MAX_COMMANDS = 1000
+
+
+class HelloRefused(Exception):
+    """The HELLO is not one that this router takes; the connection is closed."""
+
+
+class LinkServer:
+    """Takes workers' connections, on whatever transport they come."""
+
+    def __init__(self, pools: Pools, dispatcher: Dispatcher) -> None:
+        self.pools = pools
+        self.dispatcher = dispatcher
+        self.connections: set[LinkConnection] = set()
+
+    def connection(self) -> "LinkConnection":
+        """A protocol for one new connection."""
+        return LinkConnection(self)
+
+    def close(self) -> None:
+        """Cut every link."""
+        for connection in list(self.connections):
+            connection.cut("the router stops")
+
+    def pools_changed(self) -> None:
+        """Tell workers whose pool has a newer spec."""
+        for connection in self.connections:
+            connection.tell_config()
+
+
+class LinkConnection(asyncio.Protocol):
+    """One worker's connection: before HELLO it is nobody, afterwards frames go to its link."""
+
+    def __init__(self, server: LinkServer) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._reader = messages.FrameReader()
+        self._link: Link | None = None
+        self._worker: Worker | None = None
+        self._heard_at = 0.0
+        self._told_generation = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A worker has dialled; it has five seconds to say who it is."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        transport.set_write_buffer_limits(high=4 * messages.WINDOW)
+        self._server.connections.add(self)
+        self._timer = self._loop.call_later(_HELLO_SECONDS, self.cut, "no HELLO")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The link is gone, with all that was under way on it."""
+        self._server.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._link is not None:
+            self._link.lost()
+
+    def pause_writing(self) -> None:
+        """The kernel takes no more: bodies wait here."""
+        if self._link is not None:
+            self._link.full(True)
+
+    def resume_writing(self) -> None:
+        """The kernel takes more."""
+        if self._link is not None:
+            self._link.full(False)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the worker."""
+        self._heard_at = self._loop.time()
+        try:
+            if self._link is not None:
+                take = self._link.frame
+                for kind, number, payload in self._reader.feed(data):
+                    if kind > Kind.PONG:
+                        take(kind, number, payload)
+                    else:
+                        self._frame(kind, payload)
+            else:
+                for kind, number, payload in self._reader.feed(data):
+                    self._early(kind, number, payload)
+        except messages.ProtocolError as error:
+            self.cut(str(error))
+
+    def cut(self, why: str) -> None:
+        """Close the connection and say why in the log."""
+        name = self._worker.name if self._worker is not None else None
+        _log.warning("link cut", worker=name, why=why)
+        self._transport.abort()
+
+    def tell_config(self) -> None:
+        """Hand the worker its pool's spec, when that is newer than its own."""
+        worker, link = self._worker, self._link
+        if worker is None or link is None:
+            return
+        pool = worker.pool
+        if pool.generation > max(worker.generation, self._told_generation):
+            self._told_generation = pool.generation
+            config = {"generation": pool.generation, "spec": pool.spec}
+            link.put(Kind.CONFIG, 0, orjson.dumps(config))
+
+    def _early(self, kind: int, number: int, payload: bytes) -> None:
+        """A frame of the first bytes: HELLO, and what follows it."""
+        if self._link is None or kind <= Kind.PONG:
+            self._frame(kind, payload)
+        else:
+            self._link.frame(kind, number, payload)
+
+    def _frame(self, kind: int, payload: bytes) -> None:
+        if kind == Kind.PONG:
+            return
+        if kind == Kind.STATUS and self._link is not None:
+            self._link.frame(kind, 0, payload)
+            return
+        if kind != Kind.HELLO or self._link is not None:
+            self.cut(f"a frame of kind {kind} out of place")
+            return
+        try:
+            self._hello(_object(payload))
+        except HelloRefused as error:
+            self.cut(str(error))
+        except (KeyError, TypeError, ValueError) as error:
+            self.cut(f"a bad HELLO: {error!r}")
+
+    def _hello(self, hello: dict[str, Any]) -> None:
+        pool = self._pool_of(hello)
+        worker = self._worker = worker_of_hello(pool, hello)
+        link = self._link = Link(self._transport, worker, self._server.dispatcher)
+        answer = {
+            "protocol": [messages.PROTOCOL_MIN, messages.PROTOCOL_MAX],
+            "router": self._server.dispatcher.instance,
+        }
+        link.put(Kind.HELLO, 0, orjson.dumps(answer))
+        self.tell_config()
+        self._server.dispatcher.joined(worker, link)
+        self._ping_later()
+
+    def _pool_of(self, hello: dict[str, Any]) -> Pool:
+        low, high = hello["protocol"]
+        if low > messages.PROTOCOL_MAX or high < messages.PROTOCOL_MIN:
+            raise HelloRefused(f"no protocol in common with {low} to {high}")
+        pool = self._server.pools.by_name.get(hello["pool"])
+        secret = str(hello["secret"]).encode()
+        # Compared even when there is no such pool, so that the time taken tells nothing.
+        expected = pool.secret if pool is not None else b"?"
+        if not hmac.compare_digest(secret, expected) or pool is None:
+            raise HelloRefused(f"the secret of a worker of {hello['pool']!r} is wrong")
+        return pool
+
+    def _ping_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        wait = messages.PING_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
+        self._timer = self._loop.call_later(wait, self._ping)
+
+    def _ping(self) -> None:
+        if self._loop.time() - self._heard_at > messages.SILENCE_SECONDS:
+            self.cut(f"silent for {messages.SILENCE_SECONDS:.0f} s")
+            return
+        if self._link is not None:
+            self._link.put(Kind.PING, 0)
+        self._ping_later()
+
+
+def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:
+    """The worker that a HELLO speaks of; one that waited for its link is found again.
+
+    Raises:
+        KeyError, TypeError, ValueError: the HELLO is not one.
+    """
+    name, incarnation, slots = hello["worker"], hello["incarnation"], int(hello["slots"])
+    if not names.is_worker_name(name) or not _INCARNATION.match(incarnation):
+        raise ValueError(f"worker {name!r}, incarnation {incarnation!r}")
+    if not 1 <= slots <= MAX_SLOTS or len(hello["catalogue"]) > MAX_COMMANDS:
+        raise ValueError(f"{slots} slots, {len(hello['catalogue'])} commands")
+    if hello["state"] not in ("starting", "ready", "draining", "failed"):
+        raise ValueError(f"state {hello['state']!r}")
+    catalogue = catalogue_of(hello["catalogue"])
+    known = pool.workers.get(name)
+    if known is not None and known.incarnation == incarnation and known.link is None:
+        worker = known
+    else:
+        worker = Worker(pool, name, incarnation)
+    worker.slots = slots
+    worker.busy = 0
+    worker.state = hello["state"]
+    worker.session_room = int(pool.spec["sessions"]["maxPerWorker"])
+    worker.generation = int(hello["generation"])
+    worker.pid = int(hello["pid"])
+    worker.started_at = hello["started_at"]
+    worker.catalogue = catalogue
+    return worker
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    value = orjson.loads(payload)
+    if not isinstance(value, dict):
+        raise TypeError("it is not an object")
+    return value

@@ -1,0 +1,40 @@
+"""The router's program: settings, signals, and the event loop."""
+
+import asyncio
+import signal
+
+import structlog
+
+from pythonpool_router.cold.app import create_app, create_monitoring_app
+from pythonpool_router.logs import configure_logs
+from pythonpool_router.router import Router
+from pythonpool_router.settings import Settings, parse_settings
+
+_log = structlog.get_logger("pythonpool.router")
+
+
+async def serve(settings: Settings) -> None:
+    """Run one router until SIGTERM or SIGINT.
+
+    Raises:
+        OSError, ValueError: it can not start.
+    """
+    router = Router(settings, create_app, create_monitoring_app)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, router.stop)
+    loop.add_signal_handler(signal.SIGINT, router.stop)
+    loop.add_signal_handler(signal.SIGHUP, router.read_pools)
+    await router.start()
+    await router.run()
+
+
+def main() -> int:
+    """Exit code 0 after a drain, 1 when it could not start."""
+    settings = parse_settings()
+    configure_logs()
+    try:
+        asyncio.run(serve(settings))
+    except (OSError, ValueError) as error:
+        _log.error("the router can not start", reason=str(error))
+        return 1
+    return 0

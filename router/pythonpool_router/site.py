@@ -1,0 +1,109 @@
+"""What one listener serves, to whom: the checks before routing, and where requests go."""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+
+from pythonpool.errors import PermissionDenied, PythonPoolError
+from pythonpool_router.access import Access, Caller
+from pythonpool_router.dispatch import Dispatcher
+from pythonpool_router.requests import Request
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+ASGIApp = Callable[
+    [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+OPEN_PATHS = frozenset(("/livez", "/readyz", "/version", "/openapi.json", "/"))
+"""Paths that need no token; so does everything under `/page/`."""
+
+_PROBES = frozenset(("/livez", "/readyz", "/version", "/openapi.json", "/metrics"))
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith("/page/")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Who may come in by this listener: Host, Origin, then the token, once a request."""
+
+    access: Access
+    hosts: frozenset[bytes]
+
+    @staticmethod
+    def of(access: Access, names: tuple[str, ...]) -> "Guard":
+        """A guard that knows this machine and `names`."""
+        hosts = (*_LOCAL_HOSTS, *(name.lower() for name in names))
+        return Guard(access, frozenset(host.encode() for host in hosts))
+
+    def check(self, request: Request, path: str) -> Caller | None:
+        """The caller; None on paths that need no token.
+
+        Raises:
+            PermissionDenied: a foreign Host or Origin.
+            Unauthenticated: no valid token.
+        """
+        named = request.named
+        if path not in _PROBES:
+            host = named[b"host"]
+            if host not in self.hosts and _host_name(host) not in self.hosts:
+                raise PermissionDenied(
+                    f"Host {host[:100]!r} is not a name of this router; add it by --host"
+                )
+            origin = named.get(b"origin")
+            if origin is not None and _host_name(origin.partition(b"://")[2]) not in self.hosts:
+                raise PermissionDenied(f"Origin {origin[:100]!r} is foreign to this router")
+        if _is_open(path):
+            return None
+        return self.access.caller(named.get(b"authorization"))
+
+
+def _host_name(host: bytes) -> bytes:
+    """A Host value without its port, in lower case."""
+    name, colon, port = host.rpartition(b":")
+    if colon and port.isdigit() and (not name.startswith(b"[") or name.endswith(b"]")):
+        host = name
+    return host.lower()
+
+
+class Site:
+    """One listener's side of the router; `dispatcher` is None where nothing is executed.
+
+    Attributes:
+        guard: None where no token is asked for (the monitoring port).
+        is_draining: every answer closes its connection.
+        date: the Date field's value, renewed twice a second.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        guard: Guard | None,
+        dispatcher: Dispatcher | None,
+        max_body_bytes: int,
+        state: dict[str, Any],
+    ) -> None:
+        self.app = app
+        self.guard = guard
+        self.dispatcher = dispatcher
+        self.max_body_bytes = max_body_bytes
+        self.state = state
+        self.is_draining = False
+        self.date = b""
+        self.tick()
+
+    def tick(self) -> None:
+        """Renew the date."""
+        self.date = formatdate(time.time(), usegmt=True).encode()
+
+    def check(self, request: Request, path: str) -> Caller | None:
+        """See `Guard.check`; everybody is nobody where there is no guard."""
+        return self.guard.check(request, path) if self.guard is not None else None
+
+
+__all__ = ["OPEN_PATHS", "ASGIApp", "Guard", "PythonPoolError", "Site"]
