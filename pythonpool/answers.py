@@ -76,19 +76,20 @@ def no_connection(url: str, reason: object) -> Unavailable:
     )
 
 
-def connection_lost(url: str, request: Request, reason: object) -> Internal:
+def connection_lost(url: str, request: Request, reason: object) -> PythonPoolError:
     """The connection broke after the request may have been sent.
 
-    `Internal` with cause `connection_lost`: no code of the router fits, for the router has said
-    nothing. Outcome `unknown`, but for reads, which start nothing.
+    A read starts nothing, so that a new try is safe: `Unavailable`, outcome `not_started`. All
+    else is `Internal`, outcome `unknown`: no code of the router fits, for the router has said
+    nothing. The cause of both is `connection_lost`.
     """
-    outcome: Outcome = "not_started" if request.method == "GET" else "unknown"
-    return Internal(
+    detail = (
         f"the connection to {url} broke before the answer to {request.method} {request.path}"
-        f" was whole ({reason})",
-        outcome=outcome,
-        cause="connection_lost",
+        f" was whole ({reason})"
     )
+    if request.method == "GET":
+        return Unavailable(detail, outcome="not_started", cause="connection_lost")
+    return Internal(detail, outcome="unknown", cause="connection_lost")
 
 
 def system_words(error: OSError) -> str:

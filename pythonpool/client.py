@@ -74,7 +74,7 @@ class Client:
     Every method raises the typed errors of `pythonpool.errors`. No answer is ever waited for
     twice: a call that may have started is not sent again. Without a connection: `Unavailable`,
     cause `no_connection`, outcome `not_started`. A connection that breaks in mid-call:
-    `Internal`, cause `connection_lost`, outcome `unknown`.
+    `Internal`, cause `connection_lost`, outcome `unknown` (of a read: `Unavailable`).
     """
 
     def __init__(

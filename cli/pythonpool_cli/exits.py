@@ -94,6 +94,8 @@ def one_line(text: str) -> str:
 def _next_step(error: PythonPoolError, values: Mapping[str, Any]) -> str:
     if error.cause == "no_connection":
         return _NO_CONNECTION
+    if error.cause == "connection_lost":
+        return "try again" if error.outcome == "not_started" else "it may have run"
     if error.suggestion:
         return one_line(error.suggestion).replace("{", "{{").replace("}", "}}")
     if error.retry_after_ms is not None and exit_code_of(error) == REFUSED:

@@ -64,6 +64,14 @@ def test_an_error_ends_with_the_next_command_to_type() -> None:
     assert failure_of(refused, "pythonpool", values).line == "at capacity; try again in 1.5 s"
 
 
+def test_a_broken_connection_says_whether_a_new_try_is_safe() -> None:
+    lost = errors.Internal("broke", outcome="unknown", cause="connection_lost")
+    read = errors.Unavailable("broke", outcome="not_started", cause="connection_lost")
+
+    assert failure_of(lost, "pythonpool", {}).line == "broke; it may have run"
+    assert failure_of(read, "pythonpool", {}).line == "broke; try again"
+
+
 @pytest.mark.parametrize(
     ("word", "schema", "value"),
     [

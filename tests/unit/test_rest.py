@@ -114,6 +114,9 @@ def test_a_proxys_own_answer_promises_nothing(
 def test_a_broken_connection_says_honestly_what_may_have_run() -> None:
     call = rest.execute(rest.pool_place("a"), "b", None, Limits(), stream=False)
 
+    lost = connection_lost("http://a", call, "reset")
+    read = connection_lost("http://a", rest.list_pools(), "reset")
+
     assert no_connection("http://a", "refused").outcome == "not_started"
-    assert connection_lost("http://a", call, "reset").outcome == "unknown"
-    assert connection_lost("http://a", rest.list_pools(), "reset").outcome == "not_started"
+    assert (type(lost), lost.outcome) == (errors.Internal, "unknown")
+    assert (type(read), read.outcome) == (errors.Unavailable, "not_started")
