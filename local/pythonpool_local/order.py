@@ -42,6 +42,17 @@ class Order:
         return self.pool.spec.health_check.startup_seconds
 
     @property
+    def worker_spec(self) -> dict[str, Any]:
+        """The spec for `worker.json`: its resources also under the names of a manifest."""
+        resources = self.spec["resources"]
+        executor = resources["executorMemoryBytes"]
+        quantities = {
+            "memory": str(resources["memoryBytes"]),
+            "executorMemory": None if executor is None else str(executor),
+        }
+        return {**self.spec, "resources": {**resources, **quantities}}
+
+    @property
     def grace_seconds(self) -> float:
         """How long a worker that goes may finish calls and sessions: as a pod's grace."""
         spec = self.pool.spec

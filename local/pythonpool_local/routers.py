@@ -1,7 +1,6 @@
 """The router processes of one `up`: started together on one port, and back when they die."""
 
 import asyncio
-import contextlib
 import json
 import signal
 from collections.abc import Callable
@@ -59,13 +58,18 @@ class Routers:
             if child is not None:
                 child.send(signal.SIGHUP)
 
-    async def serving(self, pools: list[str], timeout_seconds: float) -> None:
-        """Wait until each router serves each of these pools, or the time has passed."""
-        with contextlib.suppress(TimeoutError):
+    async def serving(self, pools: list[str], timeout_seconds: float) -> str:
+        """Wait until each router serves each of these pools; what is awaited still, or empty."""
+        awaited = ""
+        try:
             async with asyncio.timeout(timeout_seconds):
-                for socket in self.sockets:
+                for index, socket in enumerate(self.sockets):
+                    awaited = f"router {index} does not serve yet"
                     while not await self._serves(socket, pools):  # noqa: ASYNC110 - it is asked
                         await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            return awaited
+        return ""
 
     async def loads(self, pool: str) -> dict[str, int]:
         """Running calls and sessions of each worker; empty when no router says so."""

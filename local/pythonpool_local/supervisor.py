@@ -139,7 +139,10 @@ class Supervisor:
             self._console.warn(f"no pool can start; the logs are in {self._home.logs}")
             return FAILED
         ready = [pool.name for pool in pools if pool.ready_workers]
-        await self._routers.serving(ready, _SERVING_SECONDS)
+        awaited = await self._routers.serving(ready, _SERVING_SECONDS)
+        if awaited:
+            self._console.warn(f"{awaited}; the logs are in {self._home.logs}")
+            return FAILED
         self._published.write_now()
         self._console.ready(self._url, self._up_document().content())
         self._is_ready = True

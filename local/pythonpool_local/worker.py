@@ -132,7 +132,7 @@ class Worker:
             "pool": self._order.name,
             "worker": self.name,
             "generation": generation,
-            "spec": self._order.spec,
+            "spec": self._order.worker_spec,
             "import_path": [str(self._order.folder)],
             "one_machine": True,
         }
