@@ -89,7 +89,7 @@ class Agent:
         self.keeper = keeper
         self.log_path = log_path
         self.heard: list[Message] = []
-        self._taken = 0
+        self._untold: list[Message] = []
         self._channels: list[Channel] = []
 
     def say(self, **message: Any) -> float:
@@ -99,21 +99,26 @@ class Agent:
         return now
 
     def hear(self, kind: str, seconds: float = PATIENCE_SECONDS, **members: Any) -> Message:
-        """The next message of that kind with these members; others are kept in `heard`."""
+        """The first message of that kind with these members that was not returned yet."""
         wanted = {"t": kind} | members
         give_up = time.monotonic() + seconds
         while True:
-            for message in self.heard[self._taken :]:
+            for message in self._untold:
                 if wanted.items() <= message.items():
-                    self._taken = self.heard.index(message) + 1
+                    self._untold.remove(message)
                     return message
             self.sock.settimeout(max(give_up - time.monotonic(), 0.001))
             try:
                 data, descriptors, _, _ = socket.recv_fds(self.sock, 65_536, 1)
             except TimeoutError:
-                raise AssertionError(f"no {wanted} but {self.heard} {self.log()}") from None
-            assert data, f"the keeper has gone: {self.heard} {self.log()}"
+                raise AssertionError(f"no {wanted} but {self._state()}") from None
+            assert data, f"the keeper has gone: {self._state()}"
             self.heard.append(json.loads(data) | {"at": time.monotonic(), "fds": descriptors})
+            self._untold.append(self.heard[-1])
+
+    def _state(self) -> str:
+        heard = [{key: m[key] for key in m.keys() - {"catalogue"}} for m in self.heard]
+        return "\n".join(map(str, [*heard, *self.log()]))
 
     def ready(self) -> Message:
         """Wait until the template is ready."""
@@ -152,7 +157,11 @@ class Agent:
 
 @contextmanager
 def keeping(
-    folder: Path, adapter: str = "zoo:Zoo", environment: Message | None = None, **spec: Any
+    folder: Path,
+    adapter: str = "zoo:Zoo",
+    environment: Message | None = None,
+    log: int | None = None,
+    **spec: Any,
 ) -> Iterator[Agent]:
     """A keeper on the adapter, for the time of a with-block; ended and checked at its end."""
     config = folder / "worker.json"
@@ -162,7 +171,7 @@ def keeping(
     log_path = folder / "keeper.log"
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
-        log_path.open("wb") as log,
+        log_path.open("wb") as file,
     ):
         listener.bind(str(folder / "keeper.sock"))
         listener.listen(1)
@@ -172,7 +181,7 @@ def keeping(
             name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ
         }
         keeper = subprocess.Popen(
-            command, stdout=log, env=kept | (environment or {}), start_new_session=True
+            command, stdout=log or file, env=kept | (environment or {}), start_new_session=True
         )
         try:
             sock, _ = listener.accept()
@@ -186,6 +195,8 @@ def keeping(
         finally:
             keeper.kill()
             keeper.wait()
+            if keeper.stdout:
+                keeper.stdout.close()
 
 
 def processes_of(session: int) -> list[int]:

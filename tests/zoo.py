@@ -115,6 +115,13 @@ class Zoo(Adapter):
             print(text)
 
     @command
+    def say_and_die(self, lines: int) -> None:
+        """Print, and end the process at once."""
+        for number in range(lines):
+            print(f"line {number}")
+        os._exit(3)
+
+    @command
     def flood(self, megabytes: int) -> None:
         """Print a lot."""
         chunk = ("x" * 99 + "\n") * 10_000
@@ -130,6 +137,40 @@ class Zoo(Adapter):
             kept.append(b"\xff" * (step << 20))
             time.sleep(0.001)
         return len(kept)
+
+    @command
+    def keep(self, megabytes: int) -> None:
+        """Take memory for good."""
+        self.kept = b"\xff" * (megabytes << 20)
+
+    @command
+    def meet_the_limit(self) -> str:
+        """Take more than there is."""
+        try:
+            return str(len(b"\xff" * (1 << 30)))
+        except MemoryError as error:
+            return type(error).__name__
+
+    @command
+    def eat_in_children(self, megabytes: int, children: int) -> None:
+        """Each child takes its own."""
+        for _ in range(children):
+            if os.fork() == 0:
+                kept = b"\xff" * (megabytes << 20)
+                time.sleep(600)
+                os._exit(len(kept) & 1)
+            time.sleep(0.02)
+        time.sleep(600)
+
+    @command
+    def share_with_children(self, megabytes: int, children: int) -> int:
+        """Each child has what this process has, for half a second."""
+        kept = b"\xff" * (megabytes << 20)
+        for _ in range(children):
+            if os.fork() == 0:
+                time.sleep(0.5)
+                os._exit(len(kept) & 1)
+        return [os.wait()[1] for _ in range(children)].count(0)
 
     @command
     def environment(self) -> dict[str, Any]:
@@ -190,7 +231,7 @@ class Sockets(Zoo):
         """Open a socket."""
         import socket
 
-        self.kept = socket.socketpair()
+        self.pair = socket.socketpair()
 
 
 class BadStart(Zoo):
@@ -235,3 +276,44 @@ class Helper(Zoo):
     def helper_pid(self) -> int:
         """The helper's pid."""
         return self.helper.pid
+
+
+class Numbers(Zoo):
+    """Uses numpy's global generator."""
+
+    def start(self) -> None:
+        """Import it."""
+        import numpy as np
+
+        np.random.seed(1)
+
+    @command
+    def draw(self) -> float:
+        """One number."""
+        import numpy as np
+
+        return float(np.random.random())
+
+
+class SpawnedBadOpen(BadOpen):
+    """The same, spawned."""
+
+    fork: ClassVar[bool] = False
+
+
+class Sleeps(Zoo):
+    """Its start() never comes back."""
+
+    def start(self) -> None:
+        """Sleep."""
+        time.sleep(600)
+
+
+class Wordy(Zoo):
+    """Has much to say about a command."""
+
+    @command
+    def long(self) -> None:
+        """Do nothing."""
+
+    long.__doc__ = "word " * 20_000

@@ -47,6 +47,8 @@ class Template:
         self._delay = FIRST_DELAY_SECONDS
         self._ready_at = 0.0
         self._startup: Timer | None = None
+        self._ready: Message = {}
+        self._catalogue: int | None = None
         self.pid = 0
         self.number = 0
         self.is_settled = False
@@ -89,11 +91,13 @@ class Template:
             self._packets.drain()
 
     def distrust(self, why: str) -> None:
-        """Its forks do not work: from now on executors are spawned."""
+        """Its forks do not work: from now on executors are spawned, and `ready` says so again."""
         if self.forks:
             self._log.say("warning", "template_unsafe", message=f"executors are spawned: {why}")
             self.forks = False
             self._let_go()
+            catalogue = [os.dup(self._catalogue)] if self._catalogue is not None else []
+            self._on_message(self._ready | {"fork": False, "why_spawned": why}, catalogue)
 
     def on_exit(self, code: int, status: int) -> None:
         """It is dead and reaped."""
@@ -117,17 +121,20 @@ class Template:
             self._failure = message["reason"]  # told with the last lines, once it has exited
             return
         if message["t"] == "ready":
-            self._on_ready(message)
-        self._on_message(
-            message | {"pid": self.pid} if message["t"] == "ready" else message, descriptors
-        )
+            message["pid"] = self.pid
+            self._on_ready(message, descriptors)
+        self._on_message(message, descriptors)
 
-    def _on_ready(self, message: Message) -> None:
+    def _on_ready(self, message: Message, descriptors: list[int]) -> None:
         if self._startup:
             self._startup.cancel()
         self._ready_at = time.monotonic()
         self.is_settled = True
         self.forks = message["fork"]
+        self._ready = message
+        if self._catalogue is not None:
+            os.close(self._catalogue)
+        self._catalogue = os.dup(descriptors[0]) if descriptors else None
         if not self.forks:
             why = message["why_spawned"]
             self._log.say("warning", "executors_spawned", message=f"executors are spawned: {why}")

@@ -1,5 +1,6 @@
 """The template's life: import, start, say what it offers, fork until the keeper is gone."""
 
+import faulthandler
 import gc
 import json
 import os
@@ -21,6 +22,8 @@ _MAX_INLINE_CATALOGUE = 60 * 1024
 
 def main(arguments: list[str]) -> int:
     """`FILE SOCKET`: the worker.json, and the number of the inherited template socket."""
+    faulthandler.enable(file=2)
+    faulthandler.register(linux.STACK_SIGNAL, file=2, all_threads=True, chain=False)
     keeper = socket.socket(fileno=int(arguments[1]))
     keeper.set_inheritable(False)
     worker = read_worker(Path(arguments[0]))
