@@ -106,6 +106,12 @@ class Troubles(Adapter):
         raise found(message)
 
     @command
+    async def async_fail(self, message: str = "on purpose") -> NoReturn:
+        """Raise ValueError in the event loop."""
+        await asyncio.sleep(0)
+        raise ValueError(message)
+
+    @command
     def exit(self, code: int = 1, hard: bool = False) -> NoReturn:
         """End the process: `sys.exit`, or with `hard` `os._exit`."""
         if hard:

@@ -20,7 +20,7 @@ MAX_DEPTH = 200
 """How deep args may be nested; the args object is 1."""
 
 _MAX_SHOWN = 5
-_EMPTY_LIST = re.compile(rb"\[\s*\]")
+_EMPTY = re.compile(rb"\[\s*\]|\{\s*\}")
 _HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
 _LONG = re.compile(rb"[0-9]{309}")
 _MUST = {
@@ -146,7 +146,7 @@ class JsonReader:
         if kind == "missing":
             return ".".join([*location, str(problem["loc"][-1])])[:200], "is missing"
         place = ".".join(location)[:200]
-        if kind == "extra_forbidden":
+        if kind in ("extra_forbidden", "unexpected_keyword_argument"):
             return place, f"is not known{self._hint(problem['loc'])}"
         must = _MUST.get(kind) or _sentence(problem["msg"])
         return f"{place} {show(problem['input'])}", must
@@ -165,9 +165,7 @@ def is_suspicious(body: bytes) -> bool:
     return (
         b"NaN" in body
         or b"Infinity" in body
-        or (
-            body.count(b"[") + body.count(b"{") > MAX_DEPTH and _EMPTY_LIST.search(body) is not None
-        )
+        or (body.count(b"[") + body.count(b"{") > MAX_DEPTH and _EMPTY.search(body) is not None)
         or _HUGE.search(body) is not None
         or (len(body) > 309 and _LONG.search(body) is not None)
     )

@@ -90,7 +90,9 @@ def _marked(cls: type[Adapter]) -> Iterator[tuple[str, Mark]]:
     marks: dict[str, Mark] = {}
     for klass in reversed(cls.__mro__):
         for attribute, value in vars(klass).items():
-            mark = getattr(getattr(value, "__func__", value), MARK, None)
+            mark = getattr(value, MARK, None) or getattr(
+                getattr(value, "__func__", None), MARK, None
+            )
             if isinstance(mark, Mark):
                 marks[attribute] = mark
     yield from marks.items()
