@@ -204,6 +204,8 @@ class Supervisor:
         """Refuse, finish, kill; nothing is left when this returns."""
         self._stopping.set()
         self._routers.refuse()
+        if self._is_ready:
+            self._console.warn(f"running calls may finish, for {FINISH_SECONDS:.0f} s at most")
         ending = asyncio.create_task(self._end_gently())
         hurrying = asyncio.create_task(self._hurrying.wait())
         await asyncio.wait([ending, hurrying], return_when=asyncio.FIRST_COMPLETED)

@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flows.house import House, environment, manifest, pythonpool, pythonpool_command, wait_for
 
-from pythonpool import PythonPoolError, Unavailable
+from pythonpool import Unavailable
 
 Open = Callable[..., House]
 
@@ -68,8 +69,19 @@ def family(pid: int) -> set[int]:
     return {pid}.union(*(family(int(child)) for child in children))
 
 
-def names(house: House, pool: str = "general") -> set[str]:
-    return {worker["name"] for worker in house.workers(pool) if worker["state"] == "ready"}
+@contextmanager
+def escaped(home: Path) -> Iterator[int]:
+    """A command that runs, and the process that it started and that left its group."""
+    call = pythonpool_command("run", "shop", "spawn")
+    note = home / "shop" / "escaped"
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(call, env=environment(home), stdout=quiet, stderr=quiet) as caller:
+        try:
+            wait_for(lambda: note.exists() and note.read_text().strip())
+            assert lives(int(note.read_text()))
+            yield int(note.read_text())
+        finally:
+            caller.kill()
 
 
 def test_ready_means_that_calls_are_answered(house: Open) -> None:
@@ -120,54 +132,38 @@ def test_ctrl_c_leaves_nothing_but_token_and_logs(house: Open, home: Path) -> No
 
 def test_ctrl_c_ends_what_escaped_from_its_executor(house: Open, home: Path) -> None:
     up = house(shop(home))
-    escaped = start_escape(up, home)
+    with escaped(home) as pid:
+        assert up.close() == 0
 
-    assert up.close() == 0
-
-    assert not lives(escaped)
+        assert not lives(pid)
 
 
 def test_a_second_ctrl_c_kills_at_once(house: Open, home: Path) -> None:
     up = house(shop(home))
-    escaped = start_escape(up, home)
-    up.process.send_signal(signal.SIGINT)
-    up.process.send_signal(signal.SIGINT)
+    with escaped(home) as pid:
+        up.process.send_signal(signal.SIGINT)
+        wait_for(lambda: "finish" in up.said)
+        up.process.send_signal(signal.SIGINT)
 
-    assert up.process.wait(5) == 0
-    assert not lives(escaped)
+        assert up.process.wait(5) == 0
+        assert not lives(pid)
 
 
 def test_a_killed_up_leaves_no_process_and_the_next_one_cleans(house: Open, home: Path) -> None:
     file = shop(home)
     up = house(file)
-    escaped = start_escape(up, home)
-    everything = family(up.process.pid) | {escaped}
+    with escaped(home) as pid:
+        everything = family(up.process.pid) | {pid}
 
-    up.process.kill()
-    up.process.wait(5)
-    wait_for(lambda: not [pid for pid in everything if lives(pid)], 5.0)
+        up.process.kill()
+        up.process.wait(5)
+        wait_for(lambda: not [pid for pid in everything if lives(pid)], 5.0)
 
     assert list((home / "run").iterdir())
     again = house(file)
     assert [path.name for path in (home / "run").iterdir() if path.is_dir()] == [
         worker["name"] for worker in again.workers("shop")
     ]
-
-
-def start_escape(up: House, home: Path) -> int:
-    """Have a command start a process that leaves its group; its pid."""
-    caller = subprocess.Popen(
-        pythonpool_command("run", "shop", "spawn"),
-        env=environment(home),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    note = home / "shop" / "escaped"
-    wait_for(lambda: note.exists() and note.read_text().strip())
-    assert lives(int(note.read_text()))
-    # The caller stays until its call has ended with the house.
-    del caller
-    return int(note.read_text())
 
 
 def test_commands_see_a_clean_environment_and_the_manifest_folder(house: Open, home: Path) -> None:
@@ -283,11 +279,3 @@ def test_detached_tells_how_it_failed(home: Path) -> None:
 
     assert ended.returncode == 1
     assert "nowhere" in ended.stderr
-
-
-def answers(up: House, pool: str = "general") -> bool:
-    try:
-        with up.client() as client:
-            return bool(client.execute(pool, "ping")["status"] == "ok")
-    except PythonPoolError:
-        return False
