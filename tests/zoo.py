@@ -1,5 +1,6 @@
 """An adapter whose commands get stuck in every way that is known."""
 
+import ctypes
 import os
 import re
 import signal
@@ -66,6 +67,14 @@ class Zoo(Adapter):
     def stop_itself(self) -> None:
         """SIGSTOP."""
         os.kill(os.getpid(), signal.SIGSTOP)
+
+    @command
+    def vfork(self) -> None:
+        """Uninterruptible: wait for a vfork child that never execs."""
+        print("stuck")
+        if ctypes.CDLL(None).vfork() == 0:
+            while True:
+                time.sleep(600)
 
     @command
     def plain_child(self, path: str) -> None:

@@ -1,6 +1,7 @@
 """Stuck code of every kind dies, with all it has spawned; and nothing outlives the keeper."""
 
 import inspect
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_stuck_code_is_killed_and_says_where_it_was(
     """A deadline ends any Python code, C code that holds the GIL and stopped processes too."""
     channel = agent.start(executor_id)
     channel.run(stuck)
-    until(lambda: _is_stopped(channel.pid) or "stuck" in agent.printed(executor_id))
+    until(lambda: _state_of(channel.pid) == "T" or "stuck" in agent.printed(executor_id))
 
     agent.say(t="kill", id=executor_id, dump=True)
     killed = agent.hear("killed", id=executor_id)
@@ -85,6 +86,52 @@ def test_daemons_of_an_executor_that_ends_by_itself_die_too(
     agent.hear("exited", id=executor_id)
 
     until(lambda: _stands_still(written), 5.0)
+
+
+def test_a_killable_wait_in_the_kernel_is_no_unkillable_one(agent: Agent, executor_id: int) -> None:
+    """A parent of vfork shows as uninterruptible, yet dies at once."""
+    channel = agent.start(executor_id)
+    channel.run("vfork")
+    until(lambda: _state_of(channel.pid) == "D")
+
+    agent.say(t="kill", id=executor_id, dump=False)
+
+    assert agent.hear("killed", id=executor_id)["unkillable"] is False
+    agent.hear("exited", id=executor_id)
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A freezer of cgroup version 1, where a process does not even die of SIGKILL."""
+    path = Path("/sys/fs/cgroup/freezer") / f"pythonpool-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError:
+        pytest.skip("needs a freezer of cgroup version 1")
+    yield path
+    (path / "freezer.state").write_text("THAWED")
+    until(lambda: not (path / "cgroup.procs").read_text(), 10.0)
+    path.rmdir()
+
+
+@pytest.mark.slow
+def test_a_process_that_the_kernel_does_not_end_is_unkillable_and_then_stuck(
+    agent: Agent, executor_id: int, freezer: Path
+) -> None:
+    """The caller is answered in time; the worker is to be replaced after 5 s."""
+    channel = agent.start(executor_id)
+    (freezer / "cgroup.procs").write_text(str(channel.pid))
+    (freezer / "freezer.state").write_text("FROZEN")
+    until(lambda: _state_of(channel.pid) == "D")
+
+    at = agent.say(t="kill", id=executor_id, dump=True)
+    killed = agent.hear("killed", id=executor_id)
+
+    assert (killed["unkillable"], killed["stack"]) == (True, None)
+    assert killed["at"] - at < 0.25
+    assert agent.hear("stuck", id=executor_id)["at"] - at > 5
+    (freezer / "freezer.state").write_text("THAWED")
+    agent.hear("exited", id=executor_id)
 
 
 def test_a_second_kill_and_a_kill_of_the_dead_are_no_error(agent: Agent, executor_id: int) -> None:
@@ -169,8 +216,8 @@ def test_sigterm_waits_for_the_agent(tmp_path: Path) -> None:
         assert agent.start(2).call("echo", a=3) == {"a": 3}
 
 
-def _is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "T"
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def _stands_still(written: Path) -> bool:

@@ -66,6 +66,15 @@ def process_state(pid: int) -> str:
         return ""
 
 
+def start_ticks(pid: int) -> int:
+    """When a process was started, in clock ticks since boot; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read().rpartition(b") ")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
+
+
 def resident_bytes(pid: int) -> int:
     """What a process has in memory, shared pages too; 0 when it is gone."""
     try:

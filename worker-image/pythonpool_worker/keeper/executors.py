@@ -15,7 +15,7 @@ from pythonpool_worker.keeper.causes import cause_of
 from pythonpool_worker.keeper.config import Config
 from pythonpool_worker.keeper.ends import make_ends
 from pythonpool_worker.keeper.executor import Executor
-from pythonpool_worker.keeper.killing import Kill
+from pythonpool_worker.keeper.killing import Kill, kill_tree
 from pythonpool_worker.keeper.launch import launch
 from pythonpool_worker.keeper.log import Log
 from pythonpool_worker.keeper.loop import Loop
@@ -83,15 +83,19 @@ class Executors:
 
     def on_forked(self, executor_id: int, pid: int) -> None:
         """The template has made one, which is about to become our child."""
-        executor = self._by_id[executor_id]
+        executor = self._by_id.get(executor_id)
+        if executor is None:
+            kill_tree(pid)  # given up meanwhile
+            return
         executor.pid = pid
         if executor.wants_dump is not None:
             self.kill(executor_id, executor.wants_dump)
 
     def on_not_forked(self, executor_id: int, reason: str) -> None:
         """The template could not make one."""
-        self._forget(self._by_id[executor_id])
-        self._say_failed(executor_id, f"the template can not fork: {reason}", "")
+        executor = self._by_id.get(executor_id)
+        if executor:
+            self._give_up(executor, f"the template can not fork: {reason}")
 
     def kill(self, executor_id: int, dump: bool) -> None:
         """The agent's kill: `killed` and then `exited` are the answers.
@@ -114,6 +118,8 @@ class Executors:
         if executor.kill is not None:
             return
         stack = executor.ends.stack if dump else None
+        seconds = STUCK_SECONDS + linux.resident_bytes(executor.pid) * STUCK_SECONDS_PER_BYTE
+        self._loop.after(seconds, partial(self._on_stuck, executor))
         executor.kill = Kill(self._loop, executor.pid, stack, on_sent)
         executor.kill.begin()
 
@@ -187,8 +193,7 @@ class Executors:
         executor.failure = f"it was not ready within startupSeconds ({seconds:g})"
         forked = self._template.forks and executor.template == self._template.number
         if not executor.pid:
-            self._forget(executor)
-            self._say_failed(executor.id, "the template does not answer", "")
+            self._give_up(executor, "the template does not answer")
             self._template.kill()
             return
         self.end(executor, True, partial(self._log_stack, executor))
@@ -198,17 +203,25 @@ class Executors:
     def _cancel_waiting(self, executor_id: int) -> None:
         if executor_id in self._waiting:
             self._waiting.remove(executor_id)
-            self._tell({"t": "killed", "id": executor_id, "stack": None, "unkillable": False}, ())
-            exited = {"t": "exited", "id": executor_id, "pid": 0, "cause": "signal:9", "log": ""}
-            self._tell(exited, ())
+            self._say_never_was(executor_id)
+
+    def _give_up(self, executor: Executor, reason: str) -> None:
+        """It will not come to be: no process bears its name."""
+        self._forget(executor)
+        if executor.wants_dump is None:
+            self._say_failed(executor.id, reason, "")
+        else:
+            self._say_never_was(executor.id)
+
+    def _say_never_was(self, executor_id: int) -> None:
+        """It was killed before it was a process."""
+        self._tell({"t": "killed", "id": executor_id, "stack": None, "unkillable": False}, ())
+        exited = {"t": "exited", "id": executor_id, "pid": 0, "cause": "signal:9", "log": ""}
+        self._tell(exited, ())
 
     def _say_killed(self, executor: Executor, stack: str | None, unkillable: bool) -> None:
-        resident = linux.resident_bytes(executor.pid)
         killed = {"t": "killed", "id": executor.id, "stack": stack, "unkillable": unkillable}
         self._tell(killed, ())
-        self._loop.after(
-            STUCK_SECONDS + resident * STUCK_SECONDS_PER_BYTE, partial(self._on_stuck, executor)
-        )
 
     def _on_stuck(self, executor: Executor) -> None:
         if self._by_id.get(executor.id) is executor:

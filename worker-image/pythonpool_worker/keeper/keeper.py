@@ -136,7 +136,7 @@ class Keeper:
             return True
         number = self._helpers.get(pid)
         if number is None:
-            return False
+            return self._template.may_have_started(pid)
         return number == self._template.number or any(e.template == number for e in self._executors)
 
 

@@ -46,6 +46,7 @@ class Template:
         self._failure: str | None = None
         self._delay = FIRST_DELAY_SECONDS
         self._ready_at = 0.0
+        self._started = 0
         self._startup: Timer | None = None
         self._ready: Message = {}
         self._catalogue: int | None = None
@@ -71,6 +72,7 @@ class Template:
         arguments = [str(self._config.path), str(theirs.fileno())]
         try:
             self.pid = launch("pythonpool_worker.template", arguments, [theirs.fileno()], writer)
+            self._started = linux.start_ticks(self.pid)
             self._startup = self._loop.after(self._config.startup, self._too_late)
         except OSError as error:
             self._failure = f"the template can not be started: {error}"
@@ -84,6 +86,10 @@ class Template:
         if self._packets is None:
             raise RuntimeError("only a template that is ready forks")
         self._packets.send({"t": "fork", "id": executor_id}, descriptors)
+
+    def may_have_started(self, pid: int) -> bool:
+        """Whether `pid` can be a helper that start(), which is not done yet, has left running."""
+        return not self.is_settled and 0 < self._started <= linux.start_ticks(pid)
 
     def drain(self) -> None:
         """Hear all that it has said so far, so that no child of ours is unknown to us."""
@@ -102,7 +108,7 @@ class Template:
     def on_exit(self, code: int, status: int) -> None:
         """It is dead and reaped."""
         self.drain()
-        self.pid = 0
+        self.pid = self._started = 0
         self._ended(cause_of(code, status, False, False))
 
     def kill(self) -> None:
