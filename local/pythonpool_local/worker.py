@@ -208,6 +208,7 @@ class Worker:
             except OSError as error:
                 self.fail(f"its keeper could not be started: {error}")
                 return
+            self._changed()
 
     async def _watch(self) -> None:
         """The time to start, then the liveness probe."""

@@ -30,7 +30,10 @@ def generation(up: House, pool: str = "general") -> int:
 
 
 def program(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def processes(up: House, module: str) -> list[int]:
