@@ -65,6 +65,7 @@ def give_body(call: Call, request: Request) -> None:
     for chunk in request.body:
         upload.add(chunk)
     request.body = []
+    request.sink = upload.add
     length = request.body_bytes if request.is_whole else request.length
     call.body_bytes = UNKNOWN if length is None else length
     if request.is_whole:
