@@ -34,6 +34,8 @@ from pythonpool.messages import (
 PATIENCE = 10.0
 """Seconds that the stage waits for an event before the test fails."""
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
 QUIET = (Kind.STATUS, Kind.PONG)
 """Frames that a router passes over unless it asks for them."""
 
@@ -214,7 +216,8 @@ class FakeExecutor:
         return got.number, read_run(got.payload)
 
     async def send(self, kind: int, number: int, payload: bytes = b"") -> None:
-        await self._loop.sock_sendall(self._end, frame(kind, number, payload))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # burnt, or read no more
+            await self._loop.sock_sendall(self._end, frame(kind, number, payload))
 
     async def result(self, number: int, body: bytes = b"{}", flags: int = 0) -> None:
         await self.send(Kind.RESULT, number, RESULT_HEAD.pack(flags, 5, len(body)) + body)
@@ -223,8 +226,9 @@ class FakeExecutor:
         await self.send(Kind.ERROR, number, END_HEAD.pack(flags, 5) + json.dumps(problem).encode())
 
     def close(self) -> None:
-        self._loop.remove_reader(self._end)
-        self._end.close()
+        if self._end.fileno() >= 0:
+            self._loop.remove_reader(self._end)
+            self._end.close()
 
     def _readable(self) -> None:
         try:
@@ -252,12 +256,19 @@ class FakeKeeper:
         self.answers_kill = True
         self.unkillable = False
         self.got_stop = asyncio.Event()
+        self._made: list[FakeExecutor] = []
         self.news = asyncio.Condition()
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     async def start(self, catalogue: list[dict[str, Any]] | None = None) -> None:
+        """Say that the template is ready."""
+        await self.connect()
+        rows = catalogue or [{"name": "echo"}]
+        self.say({"t": "template", "state": "ready", "pid": 1, "catalogue": rows})
+
+    async def connect(self) -> None:
         async with asyncio.timeout(PATIENCE):
             while True:
                 try:
@@ -268,16 +279,17 @@ class FakeKeeper:
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._readable)
         self.say({"t": "hello", "pid": os.getpid()})
-        rows = catalogue or [{"name": "echo"}]
-        self.say({"t": "template", "state": "ready", "pid": 1, "catalogue": rows})
 
     def say(self, message: dict[str, Any], *descriptors: int) -> None:
-        socket.send_fds(self._socket, [json.dumps(message).encode()], list(descriptors))
+        with contextlib.suppress(OSError):  # the agent may be gone already
+            socket.send_fds(self._socket, [json.dumps(message).encode()], list(descriptors))
 
     def hang_up(self) -> None:
+        if self._socket.fileno() < 0:
+            return
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        for executor in self.executors.values():
+        for executor in self._made:
             executor.close()
 
     def die(self, executor: FakeExecutor, cause: str, **figures: int) -> None:
@@ -325,7 +337,9 @@ class FakeKeeper:
     def _heard(self, message: dict[str, Any]) -> None:
         if message["t"] == "start" and self.answers_start:
             ours, theirs = socket.socketpair()
-            self.executors[message["id"]] = FakeExecutor(message["id"], ours)
+            executor = FakeExecutor(message["id"], ours)
+            self.executors[executor.id] = executor
+            self._made.append(executor)
             self.say({"t": "executor", "id": message["id"], "pid": 1}, theirs.fileno())
             theirs.close()
         elif message["t"] == "kill":
@@ -420,10 +434,41 @@ async def stage(
         shutil.rmtree(folder)
 
 
+@contextlib.asynccontextmanager
+async def whole_worker(spec: dict[str, Any]) -> AsyncIterator[FakeRouter]:
+    """Agent, keeper and executors as they are, for an adapter of `examples/`; its router."""
+    folder = Path(tempfile.mkdtemp(prefix="pp"))
+    router = FakeRouter(folder / "router-0.sock", "0" * 16)
+    await router.start()
+    agent, _, pipe = await _start_agent(folder, spec, [router])
+    keeper = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pythonpool_worker.keeper", "--config", str(folder / "worker.json"),
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"},
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            await router.connected.wait()
+        yield router
+    finally:
+        agent.send_signal(signal.SIGINT)
+        await agent.wait()
+        await keeper.wait()
+        pipe.close()
+        await router.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 async def _start_agent(
     folder: Path, spec: dict[str, Any], routers: list[FakeRouter]
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.ReadTransport]:
-    document = {"pool": "general", "worker": "general-abcde", "generation": 1, "spec": spec}
+    document = {
+        "pool": "general",
+        "worker": "general-abcde",
+        "generation": 1,
+        "spec": spec,
+        "import_path": [str(EXAMPLES)],
+        "one_machine": True,
+    }
     (folder / "worker.json").write_text(json.dumps(document))
     secret_read, secret_write = os.pipe()
     os.write(secret_write, b"s3cret\n")

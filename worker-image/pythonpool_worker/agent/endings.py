@@ -8,8 +8,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+import orjson
+
 from pythonpool.clock import Clock
-from pythonpool.errors import Internal, OutOfMemory, PythonPoolError, Timeout, WorkerCrashed
+from pythonpool.errors import OutOfMemory, PythonPoolError, Timeout, WorkerCrashed
 from pythonpool.messages import (
     END_HEAD,
     MORE,
@@ -89,7 +91,7 @@ class Endings:
         else:
             self._say(call, Kind.ERROR, bytes((slot_free,)) + payload[1:])
         if call.on_over is not None:
-            call.on_over(Internal(payload[END_HEAD.size :].decode(errors="replace")))
+            call.on_over(PythonPoolError.from_problem(orjson.loads(payload[END_HEAD.size :])))
         self._publish()
 
     def error(self, call: Call, error: PythonPoolError) -> None:

@@ -8,6 +8,7 @@ for itself. Starting and killing is the keeper's work.
 import contextlib
 import logging
 import os
+import random
 import socket
 from collections import Counter, deque
 from collections.abc import Callable
@@ -76,11 +77,13 @@ class Executor:
     sessions: "set[Session]" = field(default_factory=set)
     is_ready: bool = False
     is_own: bool = False
+    is_used: bool = False
     ending: str = ""
     is_kill_known: bool = False
     debts: list[Callable[[Kill], None]] = field(default_factory=list)
 
 
+# `is_used`: a call was done or a session opened, so that one that only dies is told from others.
 Taker = Callable[[Executor], None]
 
 
@@ -106,6 +109,7 @@ class Executors:
         self._last_id = 0
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._is_filling = False
+        self._is_paused = False
         self.on_change: Callable[[], None] = _nothing
         self.on_gone: Callable[[Executor, str], None] = _ignore
         self.on_unkillable: Callable[[bool], None] = _ignore_it
@@ -129,6 +133,8 @@ class Executors:
     def fill(self) -> None:
         """From now on ask the keeper for what is missing."""
         self._is_filling = True
+        if self._is_paused:
+            return
         pooled = sum(not each.ending and not each.is_own for each in self._all.values())
         for _ in range(self._target - pooled - len(self._starting)):
             self._last_id += 1
@@ -152,12 +158,15 @@ class Executors:
 
     def keep(self, executor: Executor) -> None:
         """A session has it for itself from now on (not with threads)."""
+        executor.is_used = True
         if not self._threads:
             executor.is_own = True
             self.fill()
 
     def release(self, executor: Executor) -> None:
         """It has done its call; the next taker gets it."""
+        self._retry_seconds = _FIRST_RETRY_SECONDS
+        executor.is_used = True
         if executor.ending or executor.is_own or self._threads:
             return
         if self._takers:
@@ -224,6 +233,9 @@ class Executors:
             self._kill_is_known(executor, Kill())
         else:
             death = Death(message["cause"], message.get("limit_bytes"), message.get("peak_bytes"))
+            if not executor.is_used and not executor.errands:
+                # It could not even wait for a call; the next one may fare no better.
+                self._retry()
             self._died(executor, death)
         if self._is_filling:
             self.fill()
@@ -232,6 +244,7 @@ class Executors:
     def lose_all(self, cause: str) -> None:
         """The keeper is gone, and every executor with it."""
         self._is_filling = False
+        self._is_paused = False
         self._starting.clear()
         for executor in list(self._all.values()):
             del self._all[executor.id]
@@ -249,16 +262,18 @@ class Executors:
         if executor.ending:
             return
         if not is_fit:
+            self._retry()
             self.kill(executor, "closed")
             return
-        self._retry_seconds = _FIRST_RETRY_SECONDS
         executor.is_ready = True
         if self._threads:
             self._idle.append(executor)
             while self._takers:
                 self._takers.popleft()(self._idle[0])
+        elif self._takers:
+            self._takers.popleft()(executor)
         else:
-            self.release(executor)
+            self._idle.append(executor)
         self.on_change()
 
     def _frame(self, executor: Executor, kind: int, own: int, payload: bytes) -> None:
@@ -310,9 +325,18 @@ class Executors:
             debt(kill)
 
     def _retry(self) -> None:
-        delay = self._retry_seconds
-        self._retry_seconds = min(_LONGEST_RETRY_SECONDS, delay * 2)
-        self._timers.after(delay, lambda _: self.fill() if self._is_filling else None)
+        """Start nothing for a while, longer each time until a call is done."""
+        if self._is_paused:
+            return
+        self._is_paused = True
+        delay = self._retry_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+        self._retry_seconds = min(_LONGEST_RETRY_SECONDS, self._retry_seconds * 2)
+        self._timers.after(delay, self._go_on)
+
+    def _go_on(self, _: object) -> None:
+        self._is_paused = False
+        if self._is_filling:
+            self.fill()
 
 
 def _nothing() -> None:

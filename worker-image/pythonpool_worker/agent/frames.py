@@ -67,6 +67,17 @@ class Frames:
             self._endings.abandon(call, finish=self.settings.finish_abandoned)
         self._endings.publish()
 
+    def drop_stalled(self, link: Link) -> None:
+        """Answers that the router has not wanted for long are dropped, running streams ended."""
+        now = self._clock.monotonic()
+        for number, delivery in list(link.deliveries.items()):
+            if delivery.is_stalled(now):
+                delivery.drop()
+                del link.deliveries[number]
+                call = link.calls.get(number)
+                if call is not None:
+                    self._endings.cancel(call, CancelReason.CALLER_GONE)
+
     def _end(self, link: Link, number: int, _payload: bytes) -> None:
         self._intake.end(link, number)
 

@@ -34,6 +34,8 @@ def main() -> int:
 
 
 async def _serve(asked: argparse.Namespace, file: WorkerFile, secret: str) -> int:
+    should_drain, should_stop = asyncio.Event(), asyncio.Event()
+    _on_signals(should_drain, should_stop)
     clock = SystemClock()
     identity = Identity(file.pool, file.worker, new_incarnation(), timestamp(clock.time()))
     around = Surroundings(
@@ -43,8 +45,7 @@ async def _serve(asked: argparse.Namespace, file: WorkerFile, secret: str) -> in
     probes = Probes(lambda: worker.state, lambda: worker.was_ready)
     if asked.probe:
         await probes.start(asked.probe)
-    should_drain, should_stop = asyncio.Event(), asyncio.Event()
-    _on_signals(should_drain, should_stop)
+    worker.begin()
     draining = asyncio.create_task(_drain_when_told(worker, should_drain))
     stopping = asyncio.create_task(should_stop.wait())
     await asyncio.wait([draining, stopping], return_when=asyncio.FIRST_COMPLETED)

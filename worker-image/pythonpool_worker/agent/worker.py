@@ -67,7 +67,7 @@ class Worker:
         self._around = around
         self._clock = clock
         self._catalogue: Catalogue = []
-        self._failure: tuple[str, str] | None = None
+        self._reason: str | None = None
         self._is_news_due = False
         self._build(file)
         self._connect()
@@ -120,7 +120,10 @@ class Worker:
         frames.on_routers = self.links.dial
         self.endings.on_call_over = self._call_is_over
         self.intake.on_call = self._busy_changed
-        self._around.notices.state("starting")
+
+    def begin(self) -> None:
+        """Say that it is starting; from here on keeper and supervisor are served."""
+        self._around.notices.state(self.state)
         self.timers.after(_STALL_LOOK_SECONDS, self._look_for_stalls)
 
     def drain(self) -> None:
@@ -173,9 +176,9 @@ class Worker:
         )
 
     def _set_state(self, state: str, reason: str | None = None, log: str | None = None) -> None:
-        if self.state == "draining" or (self.state == state and reason is None):
+        if self.state == "draining" or (self.state, self._reason) == (state, reason):
             return
-        self.state = state
+        self.state, self._reason = state, reason
         _log.info("%s%s", state, f": {reason}" if reason else "")
         self._around.notices.state(state, reason, log)
         for link in self.links.open:
@@ -261,12 +264,8 @@ class Worker:
             self._say_status(link)
 
     def _look_for_stalls(self, _: object) -> None:
-        now = self._clock.monotonic()
         for link in self.links.open:
-            for number, delivery in list(link.deliveries.items()):
-                if delivery.is_stalled(now):
-                    delivery.drop()
-                    del link.deliveries[number]
+            self._frames.drop_stalled(link)
         self.timers.after(_STALL_LOOK_SECONDS, self._look_for_stalls)
 
     def _arm(self, when: float) -> None:
