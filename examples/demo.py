@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def say(text: str) -> None:
 def pools(home: str) -> Iterator[str]:
     """`pythonpool up` with the three pools and the troublesome one; yields its URL."""
     files = [str(HERE / name) for name in ("pools.yaml", "troubles.yaml")]
-    command = [sys.executable, "-m", "pythonpool_cli.main", "up", *files, "--port", "0"]
+    command = [sys.executable, "-m", "pythonpool_cli", "up", *files, "--port", "0"]
     up = subprocess.Popen(
         [*command, "-o", "json"],
         env={**os.environ, "PYTHONPOOL_HOME": home},
@@ -114,17 +114,17 @@ def killed(client: Client) -> None:
 
 def full(client: Client) -> None:
     """A full pool says so at once, and when to come back."""
-    with ThreadPoolExecutor(2) as callers:
-        calls = [callers.submit(client.execute, "troubles", "sleep", {"seconds": 1}) for _ in "12"]
-        done, _ = wait(calls)
-        refused = [call.exception() for call in done if call.exception() is not None]
-        for error in refused:
-            if isinstance(error, ResourceExhausted):
-                when = (error.retry_after_ms or 0) / 1000
-                say(f"5. a full pool: {error.status} {error.detail}; retry after {when:.1f} s")
-                return
-            raise error
-    say("5. a full pool: was not full")
+    slots = client.pool("troubles")["total"]
+    with ThreadPoolExecutor(slots) as callers:
+        for _ in range(slots):
+            callers.submit(client.execute, "troubles", "sleep", {"seconds": 1})
+        while client.pool("troubles")["busy"] < slots:
+            pass
+        try:
+            client.execute("troubles", "sleep", {"seconds": 1}, queue_timeout=0)
+        except ResourceExhausted as error:
+            when = (error.retry_after_ms or 0) / 1000
+            say(f"5. a full pool: {error.status} {error.detail}; retry after {when:.1f} s")
 
 
 def main() -> int:
