@@ -10,7 +10,7 @@ up:  ## the three pools of examples/pools.yaml, until Ctrl-C
 	@.venv/bin/pythonpool up examples/pools.yaml
 
 test:  ## every test that this machine can run
-	@.ci/venv dspy,neural,test
+	@.ci/venv dspy,neural,operator,test
 	@./check
 
 check: test

@@ -1,0 +1,189 @@
+"""The API server, and nothing else: reads, server-side apply, events. One aiohttp session.
+
+The same session serves kopf's watches. The token is read again when its file has changed.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from pythonpool_operator.kinds import MANAGER, POOL, Json, Kind
+from pythonpool_operator.settings import Api
+
+_PARALLEL = 16
+_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_PAGE = 500
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+
+
+class ApiError(Exception):
+    """The API server has refused, or could not be reached (status 0).
+
+    Attributes:
+        status: HTTP status.
+        reason: Kubernetes' word, e.g. `AlreadyExists`.
+        message: Kubernetes' own sentence.
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same request would be refused again: the manifest itself is wrong."""
+        # A manifest that does not fit the schema is a 500 in a server-side apply.
+        return self.status in (400, 422) or (
+            self.status == 500 and "failed to create typed patch object" in self.message
+        )
+
+
+class Cluster:
+    """What the operator asks of the API server. Made by `connect`."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
+        self.session = session
+        self.server = server
+        self._room = asyncio.Semaphore(_PARALLEL)
+
+    async def whoami(self) -> None:
+        """Ask for something that only needs a valid token.
+
+        Raises:
+            ApiError: 401 when there is none.
+        """
+        await self._ask("GET", f"/apis/{POOL.group}")
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Json | None:
+        """A live object, or None."""
+        try:
+            return await self._ask("GET", kind.path(namespace, name))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def apply(self, kind: Kind, manifest: Json, is_new: bool) -> Json:
+        """Server-side apply as our one field manager; returns the live object.
+
+        Args:
+            is_new: there was no such object: one that came in between is left alone (409).
+        """
+        meta = manifest["metadata"]
+        params = {"fieldManager": MANAGER, "force": "false" if is_new else "true"}
+        path = kind.path(meta["namespace"], meta["name"])
+        return await self._ask("PATCH", path, manifest, _APPLY, params)
+
+    async def apply_status(self, kind: Kind, manifest: Json) -> Json:
+        """Server-side apply of the status subresource."""
+        meta = manifest["metadata"]
+        params = {"fieldManager": MANAGER, "force": "true"}
+        path = kind.path(meta["namespace"], meta["name"]) + "/status"
+        return await self._ask("PATCH", path, manifest, _APPLY, params)
+
+    async def annotate(self, kind: Kind, meta: Json, annotations: dict[str, str]) -> Json:
+        """Set annotations on a live object of that metadata, if it is still the same one."""
+        body = {"metadata": {"uid": meta["uid"], "annotations": annotations}}
+        path = kind.path(meta["namespace"], meta["name"])
+        return await self._ask("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+
+    async def create(self, kind: Kind, manifest: Json) -> Json:
+        """Create an object."""
+        path = kind.path(manifest["metadata"]["namespace"])
+        return await self._ask("POST", path, manifest, "application/json")
+
+    async def names(self, kind: Kind, namespace: str, selector: str) -> dict[tuple[str, str], str]:
+        """uid by (namespace, name) of all that the label selector fits; no contents are sent."""
+        found: dict[tuple[str, str], str] = {}
+        params = {"labelSelector": selector, "limit": str(_PAGE)}
+        while True:
+            page = await self._ask(
+                "GET", kind.path(namespace), params=params, accept=_METADATA_LIST
+            )
+            for item in page.get("items") or ():
+                meta = item["metadata"]
+                found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+            following = page["metadata"].get("continue")
+            if not following:
+                return found
+            params = params | {"continue": following}
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        content_type: str = "",
+        params: dict[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> Json:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
+        try:
+            async with (
+                self._room,
+                self.session.request(
+                    method,
+                    self.server + path,
+                    json=body,
+                    params=params,
+                    headers=headers,
+                    timeout=_TIMEOUT,
+                ) as response,
+            ):
+                answer: Any = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise ApiError(0, "Unreachable", f"{self.server}: {error!r}") from error
+        if response.status >= 400:
+            said = answer if isinstance(answer, dict) else {}
+            raise ApiError(response.status, said.get("reason", ""), said.get("message", ""))
+        return dict(answer)
+
+
+class Bearer:
+    """Puts the token of a file into every request; the file is read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = (0, 0)
+        self._header = ""
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """A client middleware."""
+        request.headers["Authorization"] = self._current()
+        return await handler(request)
+
+    def _current(self) -> str:
+        # Kubernetes swaps a link; stat follows it, so both numbers change with a new token.
+        facts = self._path.stat()
+        if (facts.st_mtime_ns, facts.st_ino) != self._seen:
+            self._header = f"Bearer {self._path.read_text().strip()}"
+            self._seen = (facts.st_mtime_ns, facts.st_ino)
+        return self._header
+
+
+@asynccontextmanager
+async def connect(api: Api) -> AsyncIterator[Cluster]:
+    """A session with the API server until the block ends.
+
+    Raises:
+        OSError: the CA file can not be read.
+    """
+    context = ssl.create_default_context(cafile=api.ca_file)
+    bearer = (Bearer(api.token_file),) if api.token_file else ()
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        middlewares=bearer,
+        headers={"User-Agent": MANAGER},
+    ) as session:
+        yield Cluster(session, api.server)

@@ -1,0 +1,115 @@
+"""The watches, by kopf: they fill the store and put pools into our queue. The only home of kopf.
+
+Nothing is written here and nothing is retried here: `on.event` and `index` leave no finalizer, no
+annotation and no status behind. The index functions run before any handler, and hold all handlers
+until every kind has been listed; so nothing is decided before all is known.
+"""
+
+import itertools
+import logging
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kopf
+
+from pythonpool_operator.cluster import ApiError, Cluster
+from pythonpool_operator.keyqueue import KeyQueue
+from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Kind
+from pythonpool_operator.settings import Settings
+from pythonpool_operator.store import Store
+
+_LOGIN_SECONDS = 3.0
+
+
+class Backoffs:
+    """Endless: kopf ends the whole process when its backoffs run out."""
+
+    def __iter__(self) -> Iterator[float]:
+        return (
+            min(5.0, 0.25 * 2 ** min(count, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
+            for count in itertools.count()
+        )
+
+
+def registry_of(
+    cluster: Cluster, store: Store, queue: KeyQueue, seen: Callable[[], None]
+) -> kopf.OperatorRegistry:
+    """All handlers. `seen` is called when something was heard after all had been listed."""
+    registry = kopf.OperatorRegistry()
+    _add_login(registry, cluster)
+    for kind in WATCHED:
+        _add_watch(registry, kind, store, queue, seen)
+    return registry
+
+
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """How kopf is to behave: write nothing, wait for ever, keep little."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.peering.standalone = True
+    found.networking.error_backoffs = Backoffs()
+    found.watching.chunk_size = 200
+    found.queueing.idle_timeout = 0.2
+    # With named namespaces no right to list namespaces and CRDs is needed.
+    found.scanning.disabled = bool(settings.namespaces)
+    for kind in WATCHED:
+        if kind is not POOL:
+            found.watching.label_selectors[kind.group, kind.version, kind.plural] = POOL_LABEL
+    return found
+
+
+async def watch(registry: kopf.OperatorRegistry, settings: Settings) -> None:
+    """Watch until cancelled."""
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    await kopf.operator(
+        registry=registry,
+        settings=kopf_settings(settings),
+        namespaces=settings.namespaces,
+        clusterwide=not settings.namespaces,
+        standalone=True,
+    )
+
+
+def _add_login(registry: kopf.OperatorRegistry, cluster: Cluster) -> None:
+    count = itertools.count()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        try:
+            await cluster.whoami()
+        except ApiError as error:
+            if error.status in (0, 401):
+                # Without a pause kopf would log in some hundred times a second.
+                raise kopf.TemporaryError(str(error), delay=_LOGIN_SECONDS) from error
+        # Priorities differ, so that kopf does not take the new login for the refused one.
+        return kopf.AiohttpSession(
+            server=cluster.server, aiohttp_session=cluster.session, priority=next(count)
+        )
+
+
+def _add_watch(
+    registry: kopf.OperatorRegistry,
+    kind: Kind,
+    store: Store,
+    queue: KeyQueue,
+    seen: Callable[[], None],
+) -> None:
+    where = (kind.group, kind.version, kind.plural)
+
+    @kopf.index(*where, id=f"index-{kind.plural}", registry=registry)
+    def keep(body: kopf.Body, **_: Any) -> None:
+        store.put(kind, dict(body))
+
+    @kopf.on.event(*where, id=f"event-{kind.plural}", registry=registry)
+    def tell(event: kopf.RawEvent, **_: Any) -> None:
+        live: Any = event["object"]
+        if event["type"] == "DELETED":
+            key = store.remove(kind, live)
+            if key and kind is POOL:
+                queue.forget(key)
+        else:
+            key = store.put(kind, live)
+        if key:
+            queue.add(key)
+        seen()

@@ -1,0 +1,126 @@
+"""The live objects as the watches brought them, by pool. Memory only; nothing is asked for here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pythonpool_operator.kinds import POD, POOL, POOL_LABEL, Json, Key, Kind
+
+_POD_STATUS = (
+    "phase",
+    "reason",
+    "message",
+    "conditions",
+    "containerStatuses",
+    "initContainerStatuses",
+)
+
+
+class Store:
+    """What is known of pools and their objects."""
+
+    def __init__(self) -> None:
+        self._pools: dict[Key, Json] = {}
+        self._children: dict[Key, dict[tuple[Kind, str], Json]] = {}
+
+    def pool(self, key: Key) -> Json | None:
+        """The live PythonPool."""
+        return self._pools.get(key)
+
+    def pools(self) -> list[Key]:
+        """All pools."""
+        return list(self._pools)
+
+    def child(self, key: Key, kind: Kind, name: str) -> Json | None:
+        """An object of a pool."""
+        return self._children.get(key, {}).get((kind, name))
+
+    def pods(self, key: Key) -> list[Json]:
+        """The pods of a pool."""
+        return [item for (kind, _), item in self._children.get(key, {}).items() if kind is POD]
+
+    def put(self, kind: Kind, live: Json) -> Key | None:
+        """Take over an object, unless a newer form of it is known; the pool that it belongs to.
+
+        None: it belongs to no pool.
+        """
+        key = pool_of(kind, live)
+        if key is None:
+            return None
+        kept = trimmed(kind, live)
+        name = live["metadata"]["name"]
+        if kind is POOL:
+            if _is_newer(kept, self._pools.get(key)):
+                self._pools[key] = kept
+            return key
+        mine = self._children.setdefault(key, {})
+        if _is_newer(kept, mine.get((kind, name))):
+            mine[kind, name] = kept
+        return key
+
+    def remove(self, kind: Kind, live: Json) -> Key | None:
+        """Forget an object that is gone; a namesake with another uid stays."""
+        key = pool_of(kind, live)
+        if key is None:
+            return None
+        self.forget(kind, key, live["metadata"]["name"], live["metadata"]["uid"])
+        return key
+
+    def forget(self, kind: Kind, key: Key, name: str, uid: str) -> None:
+        """Forget the object of that uid."""
+        if kind is POOL:
+            if _uid(self._pools.get(key)) == uid:
+                del self._pools[key]
+            return
+        mine = self._children.get(key, {})
+        if _uid(mine.get((kind, name))) == uid:
+            del mine[kind, name]
+            if not mine:
+                del self._children[key]
+
+    def known(self, kind: Kind) -> Iterator[tuple[Key, str, str]]:
+        """Pool, name and uid of all known objects of a kind."""
+        if kind is POOL:
+            yield from (
+                (key, key.name, live["metadata"]["uid"]) for key, live in self._pools.items()
+            )
+            return
+        for key, mine in self._children.items():
+            for (each, name), live in mine.items():
+                if each is kind:
+                    yield key, name, live["metadata"]["uid"]
+
+
+def pool_of(kind: Kind, live: Json) -> Key | None:
+    """The pool that an object says it belongs to."""
+    meta = live["metadata"]
+    if kind is POOL:
+        return Key(meta["namespace"], meta["name"])
+    name = (meta.get("labels") or {}).get(POOL_LABEL)
+    return Key(meta["namespace"], name) if name else None
+
+
+def trimmed(kind: Kind, live: Json) -> Json:
+    """What is worth keeping; managed fields alone are half of a Deployment."""
+    meta = {name: value for name, value in live["metadata"].items() if name != "managedFields"}
+    if kind is not POD:
+        return {**live, "metadata": meta}
+    status = live.get("status") or {}
+    return {
+        "metadata": meta,
+        "status": {name: status[name] for name in _POD_STATUS if name in status},
+    }
+
+
+def _is_newer(live: Json, known: Json | None) -> bool:
+    if known is None or _uid(live) != _uid(known):
+        return True
+    return _version(live) >= _version(known)
+
+
+def _version(live: Json) -> int:
+    text: Any = live["metadata"].get("resourceVersion", "0")
+    return int(text) if str(text).isdigit() else 0
+
+
+def _uid(live: Json | None) -> str:
+    return str(live["metadata"]["uid"]) if live else ""
