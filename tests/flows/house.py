@@ -84,6 +84,10 @@ class House:
         workers: list[dict[str, Any]] = pools[pool]["workers"]
         return workers
 
+    def read_again(self) -> None:
+        """Have `up` read its files again."""
+        self.process.send_signal(signal.SIGHUP)
+
     def close(self) -> int:
         """Ctrl-C, and what `up` ends with."""
         if self.process.poll() is None:
