@@ -1,0 +1,220 @@
+"""The project's images, built by buildah from its Dockerfiles without a registry.
+
+Their base is made from Debian's packages and carries the very name that the Dockerfiles have in
+FROM. All is kept in the cache folder: what did not change is not built again.
+"""
+
+import hashlib
+import re
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.kube.down import unmount_below
+from cluster.kube.layout import Layout, images_of
+from cluster.kube.places import CHECKOUT, NODES, Node, cache_folder
+from cluster.kube.processes import MARK, kill, marked
+from cluster.kube.steps import Failed, run, say, step
+
+PAUSE = "docker.io/pythonpool/pause:1"
+DEBIAN = "bookworm"
+BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+CERTIFICATES = "/etc/ssl/certs"
+
+PAUSE_PROGRAM = """\
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void end(int signal) { (void)signal; _exit(0); }
+static void reap(int signal) { (void)signal; while (waitpid(-1, 0, WNOHANG) > 0); }
+
+int main(void) {
+  signal(SIGINT, end);
+  signal(SIGTERM, end);
+  signal(SIGCHLD, reap);
+  for (;;) pause();
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image of the project: its short name, and the stage of the Dockerfile that makes it."""
+
+    name: str
+    dockerfile: str
+    target: str | None = None
+
+    @property
+    def reference(self) -> str:
+        """Full name with the project's version as tag."""
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        return f"docker.io/pythonpool/{self.name}:{project['version']}"
+
+
+WORKERS = "worker-image/Dockerfile"
+IMAGES = (
+    Image("operator", "operator/Dockerfile"),
+    Image("router", "router/Dockerfile"),
+    Image("worker-general", WORKERS, "general"),
+    Image("worker-optimizer", WORKERS, "optimizer"),
+    Image("worker-neural", WORKERS, "neural"),
+)
+
+
+def provide_images() -> None:
+    """Build what changed since the last time, and put it into the layout."""
+    changed = [image for image in IMAGES if _is_changed(image)]
+    if not changed:
+        say("images: nothing changed")
+        return
+    _clean_up()
+    _provide_base()
+    for image in changed:
+        with step(f"image {image.name}", announce=True):
+            _build(image)
+    layout().remove_unused()
+
+
+def import_images() -> None:
+    """Load into both nodes what they do not have of the project's images."""
+    wanted = {image.reference for image in IMAGES}
+    for node in NODES:
+        _send(node, wanted)
+
+
+def import_pause(node: Node) -> None:
+    """Load the image of the sandboxes into the node, made first where there is none."""
+    if not _stamp("pause").exists():
+        with step("image pause"):
+            _build_pause()
+    layout().send(node, {PAUSE})
+
+
+def layout() -> Layout:
+    """The folder of finished images."""
+    return Layout(_folder() / "layout")
+
+
+def _send(node: Node, wanted: set[str]) -> None:
+    there = images_of(node)
+    missing = {name for name in wanted if f"{name}@{layout().digest(name)}" not in there}
+    if missing:
+        with step(f"{len(missing)} images into {node.name}"):
+            layout().send(node, missing)
+
+
+def _build(image: Image) -> None:
+    target = ("--target", image.target) if image.target else ()
+    version = image.reference.rpartition(":")[2]
+    inputs = _inputs(image)
+    _buildah(
+        "bud",
+        *("--isolation", "chroot", "--network", "host", "--pull=never", "--layers"),
+        # The package registry may be behind a proxy whose authority this machine alone knows.
+        *("--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"),
+        *("--build-arg", f"SSL_CERT_FILE={CERTIFICATES}/ca-certificates.crt"),
+        *("--build-arg", f"PIP_CERT={CERTIFICATES}/ca-certificates.crt"),
+        *("--build-arg", f"VERSION={version}"),
+        *("--file", str(CHECKOUT / image.dockerfile)),
+        *target,
+        *("--tag", image.reference),
+        str(CHECKOUT),
+    )
+    _finish(image.name, image.reference, inputs)
+
+
+def _finish(name: str, reference: str, inputs: str) -> None:
+    _buildah("push", "--quiet", "--disable-compression", reference, layout().reference(reference))
+    _stamp(name).write_text(inputs)
+
+
+def _provide_base() -> None:
+    reference = _base_name()
+    if reference in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        return
+    with step(f"base image {reference} from Debian's packages", announce=True):
+        folder = _folder() / "base"
+        shutil.rmtree(folder, ignore_errors=True)
+        root = folder / "root"
+        run("debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", DEBIAN, root)
+        for part in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc"):
+            shutil.rmtree(root / part)
+            (root / part).mkdir()
+        run(
+            "tar",
+            "--numeric-owner",
+            "--one-file-system",
+            "-cf",
+            folder / "root.tar",
+            "-C",
+            root,
+            ".",
+        )
+        (folder / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
+        _buildah("bud", "--isolation", "chroot", "--tag", reference, str(folder))
+        shutil.rmtree(folder)
+
+
+def _base_name() -> str:
+    """What the Dockerfiles build on; all of them on the same."""
+    names = set()
+    for image in IMAGES:
+        text = (CHECKOUT / image.dockerfile).read_text()
+        names.update(re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE))
+    if len(names) != 1:
+        raise Failed(f"the Dockerfiles must share one line ARG BASE=NAME:TAG; found {names}")
+    return str(names.pop())
+
+
+def _build_pause() -> None:
+    folder = _folder() / "pause"
+    folder.mkdir(parents=True, exist_ok=True)
+    run("cc", "-static", "-Os", "-s", "-o", folder / "pause", "-x", "c", "-", text_in=PAUSE_PROGRAM)
+    (folder / "Dockerfile").write_text(
+        'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
+    )
+    _buildah("bud", "--isolation", "chroot", "--tag", PAUSE, str(folder))
+    _finish("pause", PAUSE, "")
+
+
+def _is_changed(image: Image) -> bool:
+    stamp = _stamp(image.name)
+    return not stamp.exists() or stamp.read_text() != _inputs(image)
+
+
+def _inputs(image: Image) -> str:
+    """A digest of all that goes into the image: its Dockerfile and what .dockerignore lets in."""
+    digest = hashlib.sha256()
+    rules = (CHECKOUT / ".dockerignore").read_text().split()
+    let_in = [CHECKOUT / rule[1:] for rule in rules if rule.startswith("!")]
+    files = [path for one in let_in for path in (sorted(one.rglob("*")) if one.is_dir() else [one])]
+    for path in (CHECKOUT / image.dockerfile, *files):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(CHECKOUT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _clean_up() -> None:
+    """End what a build that was killed has left: processes, mounts, working containers."""
+    kill(marked(_folder()))
+    unmount_below(_folder())
+    _buildah("rm", "--all")
+
+
+def _buildah(*arguments: str) -> str:
+    storage = ("--storage-driver", "overlay", "--root", str(_folder() / "storage"))
+    state = ("--runroot", str(_folder() / "state"))
+    return run("buildah", *storage, *state, *arguments, **{MARK: f"{_folder()}:buildah"})
+
+
+def _stamp(name: str) -> Path:
+    folder = _folder() / "stamps"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
+def _folder() -> Path:
+    return cache_folder() / "images"
