@@ -106,10 +106,10 @@ class Troubles(Adapter):
         raise found(message)
 
     @command
-    async def async_fail(self, message: str = "on purpose") -> NoReturn:
-        """Raise ValueError in the event loop."""
+    async def async_fail(self, kind: str = "ValueError", message: str = "on purpose") -> NoReturn:
+        """Raise a builtin exception by name in the event loop."""
         await asyncio.sleep(0)
-        raise ValueError(message)
+        self.fail(kind, message)
 
     @command
     def exit(self, code: int = 1, hard: bool = False) -> NoReturn:

@@ -96,6 +96,26 @@ def test_async_calls_run_side_by_side_in_threads(threads: Executor) -> None:
     assert threads.wait(first).value["slept"] == 0.5
 
 
+def test_a_cancel_ends_one_async_call_in_threads(threads: Executor) -> None:
+    """The process need not be killed, so its neighbours live."""
+    first, second = (threads.send("async_sleep", {"seconds": s}) for s in (20, 0.3))
+    threads.cancel(first)
+
+    assert threads.wait(first).value["exception"]["type"] == "CancelledError"
+    assert threads.wait(second).value["slept"] == 0.3
+
+
+def test_errors_of_async_calls_in_threads(threads: Executor) -> None:
+    """The loop outlives them; their traceback is the user's."""
+    for kind in ("ValueError", "KeyboardInterrupt"):
+        exception = threads.call("async_fail", {"kind": kind}).value["exception"]
+        assert exception["type"] == kind
+        assert "troubles.py" in exception["traceback"].splitlines()[1]
+    with pytest.raises(EOFError):
+        threads.call("async_fail", {"kind": "SystemExit"})
+    assert threads.process.wait(20) == 1
+
+
 @pytest.mark.parametrize("how", ["plain", "daemon"])
 def test_children_of_a_thread_are_ended_too(threads: Executor, how: str) -> None:
     """Those of the calls beside it are not."""

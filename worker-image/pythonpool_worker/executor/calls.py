@@ -42,7 +42,7 @@ class Calls:
         self._channel = channel
         self._settings = settings
         self._threads = settings.isolation == "thread"
-        self._runner: Runner = SharedLoop() if self._threads else OwnLoop(channel)
+        self._runner: Runner = SharedLoop(channel) if self._threads else OwnLoop(channel)
         self._invoker = Invoker(adapter, channel, self._runner, settings.max_result_bytes)
         self._commands = commands_of(type(adapter))
         self._sessions = Sessions(adapter, channel, settings)
@@ -72,7 +72,8 @@ class Calls:
                 self._run(number, request, began)
                 self._label.end(number)
             elif isinstance(request, SessionOpen):
-                self._hook(number, "open_session", lambda: self._sessions.open(request), began)
+                name = "open_session" if request.snapshot is None else "load"
+                self._hook(number, name, lambda: self._sessions.open(number, request), began)
             else:
                 self._hook(number, "close_session", lambda: self._sessions.close(request), began)
         except ChannelClosedError:

@@ -7,6 +7,8 @@ import json
 import socket
 from base64 import b64decode
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -73,6 +75,7 @@ class Channel:
         self._ready: deque[tuple[int, Request]] = deque()
         self._open: dict[int, tuple[Kind, bytes, list[bytes]]] = {}
         self._sending = Lock()
+        self._hooks: dict[int, Callable[[], object]] = {}
         self.cancelled: set[int] = set()
 
     def fileno(self) -> int:
@@ -106,6 +109,17 @@ class Channel:
         except OSError:
             return True
         return not data or data == header(Kind.CANCEL, number, 0)
+
+    @contextmanager
+    def on_cancel(self, number: int, hook: Callable[[], object]) -> Iterator[None]:
+        """Call `hook` when `number` is cancelled, from the thread that receives; or at once."""
+        self._hooks[number] = hook
+        if number in self.cancelled:
+            hook()
+        try:
+            yield
+        finally:
+            del self._hooks[number]
 
     def send(self, frames: bytes) -> None:
         """Send whole frames.
@@ -150,6 +164,9 @@ class Channel:
             self._ready.append((number, SessionClose(payload[1 : 1 + payload[0]].decode())))
         elif kind == Kind.CANCEL:
             self.cancelled.add(number)
+            hook = self._hooks.get(number)
+            if hook is not None:
+                hook()
         elif kind == Kind.DATA and number in self._open:
             self._open[number][2].append(payload)
         elif kind == Kind.END and number in self._open:

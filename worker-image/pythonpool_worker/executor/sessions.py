@@ -28,14 +28,19 @@ class Sessions:
         """The session, when it is open here."""
         return self._sessions.get(session_id)
 
-    def open(self, request: SessionOpen) -> None:
-        """Let the adapter begin the session, or take up its snapshot; what it raises goes on."""
+    def open(self, number: int, request: SessionOpen) -> None:
+        """Let the adapter begin the session, or take up its snapshot; what it raises goes on.
+
+        A session that begins has a snapshot at once, so that a kill of its first call costs none.
+        """
         session = Session(request.session_id, {}, request.context)
         if request.snapshot is None:
             self._adapter.open_session(session)
         else:
             self._adapter.load(session, request.snapshot)
         self._sessions[session.id] = session
+        if request.snapshot is None:
+            self.send_snapshot(number, session)
 
     def close(self, request: SessionClose) -> None:
         """Let the adapter end the session; what it raises goes on. Unknown ones are no matter."""
