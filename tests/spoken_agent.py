@@ -20,6 +20,7 @@ from pythonpool.messages import RESULT_HEAD, FrameReader, Kind, Run, frame, run_
 
 HERE = Path(__file__).parent
 PATIENCE_SECONDS = 20.0
+NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 Message = dict[str, Any]
 
@@ -161,11 +162,16 @@ def keeping(
     adapter: str = "zoo:Zoo",
     environment: Message | None = None,
     log: int | None = None,
+    container: bool = False,
     **spec: Any,
 ) -> Iterator[Agent]:
-    """A keeper on the adapter, for the time of a with-block; ended and checked at its end."""
+    """A keeper on the adapter, for the time of a with-block; ended and checked at its end.
+
+    With `container` it is process 1 of a PID namespace, which needs root; `agent.keeper` is then
+    the program that made the namespace.
+    """
     config = folder / "worker.json"
-    said = {"pool": "zoo", "worker": "zoo-1", "generation": 1, "one_machine": True}
+    said = {"pool": "zoo", "worker": "zoo-1", "generation": 1, "one_machine": not container}
     said |= {"import_path": [str(HERE), str(folder)], "spec": {"adapter": adapter} | spec}
     config.write_text(json.dumps(said))
     log_path = folder / "keeper.log"
@@ -177,6 +183,7 @@ def keeping(
         listener.listen(1)
         listener.settimeout(PATIENCE_SECONDS)
         command = [sys.executable, "-m", "pythonpool_worker.keeper", "--config", str(config)]
+        command = [*(NAMESPACE if container else []), *command]
         kept = {
             name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ
         }

@@ -99,18 +99,39 @@ class Zoo(Adapter):
         return _wait_for(path)
 
     @command
-    def run_away(self, path: str) -> None:
-        """A chain of 2,000 processes, each in a session of its own and gone after 1 ms."""
-        if os.fork():
-            time.sleep(600)
-        with open(path, "a", buffering=1) as pids:
-            for _ in range(2000):
-                if os.fork():
-                    os._exit(0)
-                os.setsid()
-                pids.write(f"{os.getpid()}\n")
-                time.sleep(0.001)
-        os._exit(0)
+    def run_away(self, path: str, chains: int, seconds: float = 10.0) -> None:
+        """Chains of processes, each in a session of its own, that fork and leave at once.
+
+        A chain that lives till the end of its time says so in the file.
+        """
+        end = time.monotonic() + seconds
+        for _ in range(chains):
+            if os.fork() == 0:
+                while time.monotonic() < end:
+                    if os.fork():
+                        os._exit(0)
+                    os.setsid()
+                Path(path).touch()
+                os._exit(0)
+        print("stuck")
+        time.sleep(600)
+
+    @command
+    def kill_all(self) -> None:
+        """SIGKILL to every process that it may kill; never where that hits others."""
+        if os.getppid() == 1:
+            os.kill(-1, signal.SIGKILL)
+
+    @command
+    def terminate(self, pid: int) -> None:
+        """SIGTERM."""
+        os.kill(pid, signal.SIGTERM)
+
+    @command
+    def wait_alone(self, seconds: float) -> bool:
+        """Whether, after that time, the namespace holds this process and its elders alone."""
+        time.sleep(seconds)
+        return sum(name.isdigit() for name in os.listdir("/proc")) == 3
 
     @command
     def exit(self, status: int) -> None:

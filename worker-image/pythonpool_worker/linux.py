@@ -77,11 +77,23 @@ def start_ticks(pid: int) -> int:
 
 def resident_bytes(pid: int) -> int:
     """What a process has in memory, shared pages too; 0 when it is gone."""
+    return _statm(pid)[0]
+
+
+def anonymous_bytes(pid: int) -> int:
+    """What a process has in memory that is of no file; what forks share counts whole."""
+    resident, shared = _statm(pid)
+    return resident - shared
+
+
+def _statm(pid: int) -> tuple[int, int]:
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+            _, resident, shared, *_ = file.read().split()
+    except (OSError, ValueError):
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return int(resident) * page, int(shared) * page
 
 
 def send_signal(pid: int, number: int) -> None:

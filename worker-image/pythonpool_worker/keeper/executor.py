@@ -14,6 +14,7 @@ class Executor:
         id: the agent's name for it.
         template: number of the template's life when it was made.
         pid: 0 until the process exists.
+        shared_bytes: what it held when it was forked, which is the template's.
         is_ready: whether the agent holds its channel.
         failure: why it could not start, once that is known.
         over_limit: the figures, when it was killed over a memory limit.
@@ -28,6 +29,7 @@ class Executor:
         self.ends = ends
         self.output = output
         self.pid = 0
+        self.shared_bytes = 0
         self.is_ready = False
         self.failure: str | None = None
         self.over_limit: dict[str, int] | None = None

@@ -88,6 +88,7 @@ class Executors:
             kill_tree(pid)  # given up meanwhile
             return
         executor.pid = pid
+        executor.shared_bytes = linux.anonymous_bytes(self._template.pid)
         if executor.wants_dump is not None:
             self.kill(executor_id, executor.wants_dump)
 

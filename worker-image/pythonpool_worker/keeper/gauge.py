@@ -1,6 +1,8 @@
 """Reads how much memory processes hold: fast by estimate, and exactly when it matters."""
 
 import os
+import time
+from collections.abc import Callable
 
 from pythonpool_worker import linux
 
@@ -8,6 +10,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _EXACT = (b"Pss_Anon:", b"Pss_Shmem:")
 # Pages that were shared when it was asked get copied as they are written to.
 _CORRECTION_SECONDS = 0.5
+# Children of other threads than the first are found this late; to list all costs 40 us a tree.
+_OTHER_THREADS_SECONDS = 0.25
 
 
 class ProcessGauge:
@@ -19,10 +23,7 @@ class ProcessGauge:
     __slots__ = ("_fd",)
 
     def __init__(self, pid: int) -> None:
-        try:
-            self._fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._fd = -1
+        self._fd = _open(f"/proc/{pid}/statm")
 
     def read(self) -> int:
         """Bytes; 0 when it is dead."""
@@ -52,11 +53,8 @@ class TreeGauge:
         self._shared = shared
         self._root = ProcessGauge(pid)
         self._below: dict[int, ProcessGauge] = {}
-
-    @property
-    def root_bytes(self) -> int:
-        """Anonymous memory of the root alone, with all that it shares."""
-        return self._root.read()
+        self._children = _open(f"/proc/{pid}/task/{pid}/children")
+        self._looked_below = 0.0
 
     def read(self) -> int:
         """Bytes, by estimate: what descendants share with each other is counted more than once."""
@@ -72,13 +70,35 @@ class TreeGauge:
         """Look no more."""
         for gauge in (self._root, *self._below.values()):
             gauge.close()
+        if self._children >= 0:
+            os.close(self._children)
+            self._children = -1
+
+    def _is_childless(self) -> bool:
+        """Whether there was nobody below, and the main thread has made nobody since."""
+        try:
+            return not self._below and not os.pread(self._children, 16, 0)
+        except OSError:
+            return False
 
     def _look_below(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_below < _OTHER_THREADS_SECONDS and self._is_childless():
+            return
+        self._looked_below = now
         found = set(linux.descendants(self.pid))
         for pid in self._below.keys() - found:
             self._below.pop(pid).close()
         for pid in found - self._below.keys():
             self._below[pid] = ProcessGauge(pid)
+
+
+def _open(path: str) -> int:
+    """A descriptor, or -1 when the process is gone."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def exact_bytes(pids: list[int]) -> int | None:
@@ -112,10 +132,13 @@ class Correction:
         self._until = 0.0
         self._pids: list[int] = []
 
-    def apply(self, estimate: int, line: int, pids: list[int], now: float) -> int:
+    def apply(
+        self, estimate: int, line: int, list_pids: Callable[[], list[int]], now: float
+    ) -> int:
         """Bytes: the estimate when it is under the line anyway, else the corrected one."""
         if estimate <= line:
             return estimate
+        pids = list_pids()
         if now >= self._until or pids != self._pids:
             exact = exact_bytes(pids)
             self._excess = 0 if exact is None else max(estimate - exact, 0)

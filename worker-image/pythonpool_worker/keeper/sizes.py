@@ -1,6 +1,5 @@
 """How much memory template and executors hold, read again at every look."""
 
-from pythonpool_worker.keeper.executor import Executor
 from pythonpool_worker.keeper.executors import Executors
 from pythonpool_worker.keeper.gauge import TreeGauge
 from pythonpool_worker.keeper.template import Template
@@ -35,7 +34,7 @@ class Sizes:
             self._gauges.pop(gone).close()
         for key, executor in living.items():
             if key not in self._gauges:
-                self._gauges[key] = TreeGauge(executor.pid, self._shared(executor))
+                self._gauges[key] = TreeGauge(executor.pid, executor.shared_bytes)
         self.by_executor = {key: self._gauges[key].read() for key in living}
 
     def pids(self) -> list[int]:
@@ -48,13 +47,6 @@ class Sizes:
     def pids_of(self, executor_id: int) -> list[int]:
         """An executor and all that live below it."""
         return sorted(self._gauges[executor_id].pids())
-
-    def _shared(self, executor: Executor) -> int:
-        """What a fresh fork holds is the template's."""
-        gauge = self._template_gauge
-        if gauge is None or not self._template.forks or executor.template != self._template.number:
-            return 0
-        return gauge.root_bytes
 
     def _look_at_template(self) -> None:
         gauge, pid = self._template_gauge, self._template.pid

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pythonpool.quantities import Memory
@@ -69,7 +70,7 @@ class MemoryWatch:
     def _used(self, now: float) -> int:
         if self._container:
             return self._container.used_bytes(self._line)
-        return self._correction.apply(self._sizes.total, self._line, self._sizes.pids(), now)
+        return self._correction.apply(self._sizes.total, self._line, self._sizes.pids, now)
 
     def _check_each(self, now: float) -> None:
         """An executor alone meets RLIMIT_DATA first; this finds what it and its children hold."""
@@ -79,8 +80,9 @@ class MemoryWatch:
         sizes = self._sizes.by_executor
         self._corrections = {key: self._corrections.get(key, Correction()) for key in sizes}
         for executor in self._living():
-            correction, pids = self._corrections[executor.id], self._sizes.pids_of(executor.id)
-            size = correction.apply(sizes[executor.id], limit, pids, now)
+            correction = self._corrections[executor.id]
+            list_pids = partial(self._sizes.pids_of, executor.id)
+            size = correction.apply(sizes[executor.id], limit, list_pids, now)
             if size > limit:
                 self._kill(executor, limit, size)
 
