@@ -115,9 +115,12 @@ def _make_token(path: Path) -> None:
     fresh = path.with_name(f".token-{os.getpid()}")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
-    fresh.replace(path)
+    try:
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def check_lengths(home: Home, pools: Iterable[str]) -> None:

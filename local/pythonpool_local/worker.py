@@ -84,7 +84,7 @@ class Worker:
             self._agent = self._start_agent(secret)
             self._keeper = self._start_keeper()
         except OSError as error:
-            self.fail(f"it could not be started: {error}")
+            self.fail(f"it could not be started: {error.strerror or error}")
         self._task = asyncio.create_task(self._live())
 
     def drain(self, grace_seconds: float) -> None:
