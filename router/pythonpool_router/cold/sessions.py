@@ -113,13 +113,12 @@ async def index(request: Request) -> Response:
     answers = await asyncio.gather(
         *(_listed(request, worker, caller.name) for worker in workers), return_exceptions=True
     )
-    items = [item for answer in answers if isinstance(answer, list) for item in answer]
-    failed = any(isinstance(answer, BaseException) for answer in answers)
-    return json({"items": items, "incomplete": failed or missing})
+    whole = [answer for answer in answers if isinstance(answer, dict)]
+    items = [item for answer in whole for item in answer["items"]]
+    cut = len(whole) < len(answers) or any(answer.get("incomplete") for answer in whole)
+    return json({"items": items, "incomplete": cut or missing})
 
 
-async def _listed(request: Request, worker: Worker, owner: str) -> list[dict[str, Any]]:
+async def _listed(request: Request, worker: Worker, owner: str) -> dict[str, Any]:
     question = {"op": "session.list", "owner": owner}
-    answer = await router_of(request).sessions.ask(worker, question, LIST_SECONDS)
-    items: list[dict[str, Any]] = answer["items"]
-    return items
+    return await router_of(request).dispatcher.ask(worker, question, LIST_SECONDS)
