@@ -54,7 +54,7 @@ def describe(error: BaseException) -> dict[str, str]:
     except BaseException as second:  # noqa: BLE001  # as above; or no memory is left
         trace = f"(the traceback can not be written: {type(second).__name__})"
     return {
-        "type": type(error).__qualname__,
+        "type": type(error).__name__,
         "message": _cut(message, MAX_TEXT_BYTES, 1.0),
         # The end of a traceback says most; its beginning says how it came there.
         "traceback": _cut(trace, MAX_TEXT_BYTES, 0.25),

@@ -37,6 +37,7 @@ class Label:
     def __init__(self, descriptor: int | None, output: int = 1) -> None:
         self._page = None if descriptor is None else mmap.mmap(descriptor, _PAGE_BYTES)
         self._output = output
+        self._count = array.array("i", [0])
         self._lock = threading.Lock()
         self._running: dict[int, bytes] = {}
 
@@ -67,14 +68,14 @@ class Label:
             page[0] = len(call_id)
 
     def _drain(self) -> None:
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while self._unread() and time.monotonic() < until:
-            time.sleep(_PAUSE_SECONDS)
+        if self._unread():
+            until = time.monotonic() + _PATIENCE_SECONDS
+            while self._unread() and time.monotonic() < until:
+                time.sleep(_PAUSE_SECONDS)
 
     def _unread(self) -> int:
-        count = array.array("i", [0])
         try:
-            fcntl.ioctl(self._output, termios.FIONREAD, count)
+            fcntl.ioctl(self._output, termios.FIONREAD, self._count)
         except OSError:  # no pipe: nobody labels it
             return 0
-        return count[0]
+        return self._count[0]
