@@ -27,7 +27,8 @@ async def drained(worker: "Worker") -> None:
                 return
             wait = _LOOK_SECONDS
         else:
-            wait = max(_LOOK_SECONDS, sessions_until - loop.time())
+            left = sessions_until - loop.time() if len(worker.sessions) else 0.0
+            wait = max(_LOOK_SECONDS, left)
         try:
             async with asyncio.timeout(wait):
                 await worker.changed.wait()

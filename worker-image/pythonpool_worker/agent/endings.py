@@ -18,7 +18,6 @@ from pythonpool.messages import (
     OCTETS,
     SLOT_FREE,
     STARTED,
-    CancelReason,
     Kind,
     frame,
     microseconds,
@@ -122,8 +121,8 @@ class Endings:
             call.verdict = Timeout(f"Python operation timed out {words}")
             self._stop(call, "timeout")
 
-    def cancel(self, call: Call, reason: int) -> None:
-        """A CANCEL frame, or a link that broke (then the reason is CALLER_GONE)."""
+    def cancel(self, call: Call) -> None:
+        """End a call: softly, then by SIGKILL; at once while its args are not whole."""
         if call.phase is Phase.BODY:
             self.cancelled(call)
         elif call.phase is Phase.QUEUED:
@@ -135,7 +134,6 @@ class Endings:
             executor = call.executor
             if executor is not None:
                 executor.channel.send(frame(Kind.CANCEL, call.own))
-            _log.info("call %d is cancelled: %s", call.number, CancelReason(reason).name.lower())
             self._timers.after(GRACE_SECONDS, self._grace_is_over, call)
 
     def abandon(self, call: Call, *, finish: bool) -> None:
@@ -143,7 +141,7 @@ class Endings:
         if finish and call.phase is not Phase.BODY:
             call.is_abandoned = True
         else:
-            self.cancel(call, CancelReason.CALLER_GONE)
+            self.cancel(call)
 
     def killed(self, call: Call, kill: Kill) -> None:
         """Its executor was killed on our word, for this call or for a neighbour."""
@@ -160,10 +158,17 @@ class Endings:
             "whether it finished is not known",
             cause="neighbour_killed",
         )
+        if call.verdict is not None and kill.is_unkillable:
+            words = (
+                f"after {seconds_text(call.timeout)}; the command {_named(call)} is stuck in the"
+            )
+            error = Timeout(
+                f"Python operation timed out {words} kernel and can not be killed; the worker is "
+                "replaced",
+                cause="unkillable",
+            )
         if call.verdict is not None:
             error.stack = kill.stack
-            if kill.is_unkillable:
-                error.cause = "unkillable"
         self.error(call, error)
 
     def died(self, call: Call, death: Death) -> None:

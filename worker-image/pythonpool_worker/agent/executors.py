@@ -233,7 +233,7 @@ class Executors:
             self._kill_is_known(executor, Kill())
         else:
             death = Death(message["cause"], message.get("limit_bytes"), message.get("peak_bytes"))
-            if not executor.is_used and not executor.errands:
+            if not executor.is_ready or not (executor.is_used or executor.errands):
                 # It could not even wait for a call; the next one may fare no better.
                 self._retry()
             self._died(executor, death)

@@ -76,7 +76,7 @@ class Frames:
                 del link.deliveries[number]
                 call = link.calls.get(number)
                 if call is not None:
-                    self._endings.cancel(call, CancelReason.CALLER_GONE)
+                    self._endings.cancel(call)
 
     def _end(self, link: Link, number: int, _payload: bytes) -> None:
         self._intake.end(link, number)
@@ -97,11 +97,10 @@ class Frames:
                 del link.deliveries[number]
         if call is None:
             return
-        reason = payload[0]
-        if reason == CancelReason.CALLER_GONE:
+        if payload[0] == CancelReason.CALLER_GONE:
             self._endings.abandon(call, finish=self.settings.finish_abandoned)
         else:
-            self._endings.cancel(call, reason)
+            self._endings.cancel(call)
 
     def _decline(self, link: Link, _number: int, payload: bytes) -> None:
         if payload[:1] == b"\1":

@@ -46,6 +46,11 @@ class Links:
         return [link for link in self._links if link.is_open]
 
     @property
+    def are_several(self) -> bool:
+        """More than one connection is there."""
+        return len(self._links) > 1
+
+    @property
     def unsent_bytes(self) -> int:
         """Bytes that the kernel has not taken yet, and results that wait for a window."""
         return sum(

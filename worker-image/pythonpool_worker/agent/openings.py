@@ -224,10 +224,11 @@ class Openings:
     ) -> None:
         executor.errands.pop(call.own, None)
         if error is not None or call.is_cancelled:
-            self._give_up(executor)
             if error is not None:
+                self._give_up(executor)
                 self._endings.error_frame(call, error)
             else:
+                self.close(session, executor)
                 self._endings.cancelled(call)
             return
         call.session = session
@@ -252,7 +253,7 @@ class Openings:
             self._sessions.end(session, "lost", "load_failed")
             self._endings.error_frame(call, error)
         elif session.is_over or call.is_cancelled:
-            self._give_up(executor)
+            self.close(session, executor)
             self._endings.cancelled(call)
         else:
             call.snapshot = None

@@ -51,6 +51,9 @@ class Timers:
         self._count = 0
         self._cancelled = 0
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     def at(self, when: float, action: Callable[[Any], None], argument: object = None) -> Alarm:
         """Call `action(argument)` at `when`."""
         alarm = Alarm(self, when, action, argument)

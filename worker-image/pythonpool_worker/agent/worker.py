@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from pythonpool.clock import Clock
-from pythonpool.messages import CancelReason, Kind
+from pythonpool.messages import Kind
 from pythonpool_worker.agent.asks import Asks
 from pythonpool_worker.agent.endings import Endings
 from pythonpool_worker.agent.executors import Executors
@@ -113,7 +113,7 @@ class Worker:
         if self.settings.warmup:
             warm_up = WarmUp(self.settings, self.intake, self._running, partial(self._fail, log=""))
             executors.prepare = warm_up.prepare
-        sessions.cancel = partial(self.endings.cancel, reason=CancelReason.DELETED)
+        sessions.cancel = self.endings.cancel
         sessions.on_change = self._sessions_changed
         frames.on_ping = self._say_status
         frames.on_config = self._config
@@ -167,7 +167,7 @@ class Worker:
                 "worker": identity.worker,
                 "incarnation": identity.incarnation,
                 "generation": self.settings.generation,
-                "slots": self.slots.total,
+                "slots": self.settings.slots,
                 "state": self.state,
                 "pid": os.getpid(),
                 "started_at": identity.started_at,
@@ -254,7 +254,7 @@ class Worker:
         self.changed.set()
 
     def _busy_changed(self) -> None:
-        if not self._is_news_due and len(self.links.open) > 1:
+        if self.links.are_several and not self._is_news_due:
             self._is_news_due = True
             self.timers.after(_BUSY_NEWS_SECONDS, self._say_busy)
 
