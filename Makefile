@@ -1,5 +1,5 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
-.PHONY: demo up test check clean
+.PHONY: demo up test check cluster images cluster-down clean
 
 demo:  ## the main job on this machine: three pools, three examples, everything stopped again
 	@.ci/venv dspy,neural
@@ -14,6 +14,18 @@ test:  ## every test that this machine can run
 	@./check
 
 check: test
+
+cluster:  ## a real Kubernetes of two nodes on this machine, with this checkout's images
+	@.ci/venv test
+	@PYTHONPATH=tests .venv/bin/python -m cluster.kube.main up
+
+images:  ## builds the images anew where something changed, and loads them into the cluster
+	@.ci/venv test
+	@PYTHONPATH=tests .venv/bin/python -m cluster.kube.main images
+
+cluster-down:  ## leaves nothing of the cluster
+	@.ci/venv test
+	@PYTHONPATH=tests .venv/bin/python -m cluster.kube.main down
 
 clean:  ## what make made here
 	rm -rf .venv .venv.lock .mypy_cache .ruff_cache .import_linter_cache

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         WorkerCrashed,
         WorkerNotFound,
     )
-    from pythonpool.streams import Event
+    from pythonpool.http.streams import Event
 
     __version__: str
 
@@ -83,7 +83,7 @@ _HOMES = {
     "AsyncSession": "aclient",
     "Client": "client",
     "Context": "adapter",
-    "Event": "streams",
+    "Event": "http.streams",
     "Session": "client",
     "command": "adapter",
 }

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-from pythonpool import connection, rest
-from pythonpool.awire import AsyncWire
 from pythonpool.errors import NotFound, SessionExpired, SessionLost
-from pythonpool.rest import Args, JsonObject, Limits, ProgressSink
-from pythonpool.streams import Event
+from pythonpool.http import connection, rest
+from pythonpool.http.awire import AsyncWire
+from pythonpool.http.rest import Args, JsonObject, Limits, ProgressSink
+from pythonpool.http.streams import Event
 
 
 class AsyncSession:

@@ -1,6 +1,6 @@
 """What users subclass: `Adapter`, its commands, and what a running command is told.
 
-Knows nothing of sockets and processes. `pythonpool.loading` finds adapters, `pythonpool.commands`
+Knows nothing of sockets and processes. `pythonpool.sdk.loading` finds adapters, `pythonpool.sdk.commands`
 reads what they offer, and the executor runs them.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from pythonpool.state import encode_state
+from pythonpool.sdk.state import encode_state
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -7,8 +7,8 @@ optional means absent, every default that the models have, the models' rules as 
 from typing import Any
 
 from pythonpool import names
-from pythonpool.fields import PATTERN_WORDS, POOL_NAME
 from pythonpool.pool import PythonPool
+from pythonpool.spec.fields import PATTERN_WORDS, POOL_NAME
 
 Schema = dict[str, Any]
 

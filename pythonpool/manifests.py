@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from pythonpool import names
 from pythonpool.errors import InvalidArgument
-from pythonpool.mistakes import value_text
 from pythonpool.pool import PythonPool, validation_lines
-from pythonpool.yamltext import Document, YamlMistake, documents
+from pythonpool.spec.mistakes import value_text
+from pythonpool.spec.yamltext import Document, YamlMistake, documents
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from pythonpool.errors import InvalidArgument
-from pythonpool.fields import (
+from pythonpool.spec.fields import (
     ADAPTER,
     ATOMIC,
     BY_NAME,
@@ -22,9 +22,9 @@ from pythonpool.fields import (
     Operation,
     Rule,
 )
-from pythonpool.mistakes import lines
-from pythonpool.podfields import Egress, EnvVar, Gpu, Pod
-from pythonpool.specparts import (
+from pythonpool.spec.mistakes import lines
+from pythonpool.spec.podfields import Egress, EnvVar, Gpu, Pod
+from pythonpool.spec.specparts import (
     HealthCheck,
     Local,
     PerCaller,
@@ -37,7 +37,7 @@ from pythonpool.specparts import (
     Sessions,
     Warmup,
 )
-from pythonpool.status import PoolStatus
+from pythonpool.spec.status import PoolStatus
 
 
 def _selectors_agree(spec: "PoolSpec") -> bool:

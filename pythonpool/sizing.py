@@ -1,7 +1,7 @@
 """How many workers a pool should have. Pure: spec and numbers in, a number out."""
 
 from pythonpool.pool import PoolSpec
-from pythonpool.specparts import MAX_REPLICAS
+from pythonpool.spec.specparts import MAX_REPLICAS
 
 
 def local_replicas(spec: PoolSpec, cores: int) -> int:

@@ -35,7 +35,7 @@ SECONDS = 20.0
 # What the keeper does before it calls the executor, as far as the executor's own work needs it.
 _PROGRAM = """
 import ctypes, json, os, socket, sys
-from pythonpool.loading import load_adapter
+from pythonpool.sdk.loading import load_adapter
 from pythonpool_worker.executor import ExecutorSettings, run_executor
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 spec, settings, number = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])

@@ -11,8 +11,8 @@ import click
 
 from pythonpool.client import Client
 from pythonpool.errors import PermissionDenied
+from pythonpool.http.rest import Args
 from pythonpool.names import SessionHandle
-from pythonpool.rest import Args
 from pythonpool_cli.arguments import json_object, schema_matters, split_pairs, typed_args
 from pythonpool_cli.exits import USAGE, Failure, Verb
 from pythonpool_cli.output import (

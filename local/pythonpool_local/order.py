@@ -8,9 +8,9 @@ from typing import Any
 
 from pythonpool.errors import InvalidArgument
 from pythonpool.manifests import ManifestPool, read_manifests, refuse_for_one_machine
-from pythonpool.normalised import normalised_spec
 from pythonpool.pool import PythonPool
 from pythonpool.sizing import local_replicas
+from pythonpool.spec.normalised import normalised_spec
 
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 

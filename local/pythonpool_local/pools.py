@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from pythonpool.normalised import needs_replacement
+from pythonpool.spec.normalised import needs_replacement
 from pythonpool_local.ground import Ground
 from pythonpool_local.order import Order
 from pythonpool_local.pool import Loads, RunningPool

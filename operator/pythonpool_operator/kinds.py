@@ -9,6 +9,7 @@ Json = dict[str, Any]
 
 POOL_LABEL = f"{names.GROUP}/pool"
 CONFIG_ANNOTATION = f"{names.GROUP}/config"
+FINGERPRINT_ANNOTATION = f"{names.GROUP}/applied"
 MANAGER = "pythonpool-operator"
 
 

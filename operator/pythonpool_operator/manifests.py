@@ -2,11 +2,13 @@
 
 from pythonpool import __version__ as version
 from pythonpool.pool import PythonPool
+from pythonpool_operator.compare import fingerprint
 from pythonpool_operator.kinds import (
     BUDGET,
     CONFIG_ANNOTATION,
     CONFIG_MAP,
     DEPLOYMENT,
+    FINGERPRINT_ANNOTATION,
     MANAGER,
     NETWORK_POLICY,
     POOL,
@@ -108,14 +110,21 @@ def deployment(pool: PythonPool, image: str, settings: Settings) -> Json:
 def children(
     pool: PythonPool, image: str, data: dict[str, str], settings: Settings
 ) -> list[tuple[Kind, Json]]:
-    """All objects of a pool, in the order in which they are made."""
-    return [
+    """All objects of a pool, in the order in which they are made.
+
+    Each carries a fingerprint of itself: so what is no longer wanted in it is seen as a change,
+    though only what is wanted is compared with the live object.
+    """
+    made = [
         (SERVICE_ACCOUNT, service_account(pool)),
         (CONFIG_MAP, config_map(pool, data)),
         (NETWORK_POLICY, network_policy(pool, settings)),
         (BUDGET, disruption_budget(pool)),
         (DEPLOYMENT, deployment(pool, image, settings)),
     ]
+    for _, manifest in made:
+        manifest["metadata"]["annotations"] = {FINGERPRINT_ANNOTATION: fingerprint(manifest)}
+    return made
 
 
 def _object(pool: PythonPool, kind: Kind) -> Json:

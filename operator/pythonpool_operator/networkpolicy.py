@@ -4,8 +4,8 @@ Nothing may reach them: workers dial routers, and a node's kubelet probes its ow
 Lists are never empty: an API server takes an empty one for news at every apply.
 """
 
-from pythonpool.podfields import Egress
 from pythonpool.pool import PythonPool
+from pythonpool.spec.podfields import Egress
 from pythonpool_operator.kinds import POOL_LABEL, Json
 from pythonpool_operator.settings import Settings
 

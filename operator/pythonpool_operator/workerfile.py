@@ -6,9 +6,9 @@ defaults at generation 0 and has the pool's own from its first router, before th
 
 import json
 
-from pythonpool.changes import fixed_part
-from pythonpool.normalised import normalised_spec
 from pythonpool.pool import PythonPool
+from pythonpool.spec.changes import fixed_part
+from pythonpool.spec.normalised import normalised_spec
 from pythonpool_operator.compare import fingerprint
 from pythonpool_operator.kinds import CONFIG_ANNOTATION, Json
 

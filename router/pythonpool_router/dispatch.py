@@ -345,11 +345,12 @@ class Dispatcher(LinkEvents):
     def offered(self, worker: Worker, secret: str | None) -> bool:
         """Use what is kept for this router: send the oldest call that can use it."""
         if secret is not None:
-            worker.waiting.free(secret)
-            mine = worker.waiting.head()
-            if mine is None or mine.session is None or mine.session.secret != secret:
+            mine = worker.waiting.offered(secret)
+            if mine is None:
                 return False
-            return self._serve_one(worker, self._loop.time())
+            worker.pool.queued -= 1
+            self._send(mine, worker, self._loop.time())
+            return True
         worker.is_enlisted = False
         return self._serve_one(worker, self._loop.time())
 
@@ -361,7 +362,7 @@ class Dispatcher(LinkEvents):
             worker.set_free(0)
             worker.is_enlisted = True
         else:
-            worker.set_free(worker.free + 1)
+            worker.set_free(min(worker.free + 1, worker.slots))
         if call.state == GONE:
             self._session_free(call, worker)
             return
@@ -398,9 +399,9 @@ class Dispatcher(LinkEvents):
             if pool.idle:
                 self._pump(pool)
         elif reason == Refusal.SESSION_BUSY:
-            worker.waiting.push(call, call.session.secret)
+            worker.waiting.block(call, call.session.secret)
         else:
-            worker.waiting.push_ready(call)
+            worker.waiting.push_ready(call, call.session.secret)
         self._sweep_soon()
 
     def ended(self, call: Call, worker: Worker, slot_free: bool) -> None:
@@ -410,6 +411,8 @@ class Dispatcher(LinkEvents):
             worker.waiting.free(call.session.secret)
         if slot_free:
             worker.set_free(min(worker.free + 1, worker.slots))
+        else:
+            worker.others = max(worker.others, 1)  # its slot went to another router, or is lost
         if pool.queued:
             self._serve(worker)
             if not slot_free:

@@ -85,7 +85,10 @@ class HealthMonitor:
             return [f"no worker is ready ({states(pool)['starting']} starting)"]
         workers = [worker for worker in linked(pool) if worker.state == "ready"]
         answers = await asyncio.gather(
-            *(self._sessions.ask(worker, {"op": "health"}, ANSWER_SECONDS) for worker in workers),
+            *(
+                self._sessions.ask(worker, {"op": "session.list", "owner": ""}, ANSWER_SECONDS)
+                for worker in workers
+            ),
             return_exceptions=True,
         )
         return [

@@ -28,6 +28,7 @@ class Upload:
     __slots__ = (
         "_call",
         "_chunks",
+        "_has_ended",
         "_held",
         "_is_accepted",
         "_pace_bytes",
@@ -42,6 +43,7 @@ class Upload:
         self._chunks: list[bytes] = []
         self._held = 0
         self._is_accepted = False
+        self._has_ended = False
         self._window = messages.WINDOW
         self._pace_bytes = 0
         self._pace_since = 0.0
@@ -108,7 +110,7 @@ class Upload:
 
     def _pass_on(self) -> None:
         link = self._call.link
-        if link is None:
+        if link is None or not self._is_accepted or self._has_ended:
             return
         while self._chunks and self._window > 0:
             parts = self._cut(min(messages.MAX_PAYLOAD, self._window))
@@ -116,7 +118,7 @@ class Upload:
             self._window -= size
             link.put_data(Kind.DATA, self._call.number, parts, size)
         if self.is_whole and not self._chunks:
-            self._is_accepted = False  # nothing more to pass
+            self._has_ended = True
             link.put_data(Kind.END, self._call.number, [], 0)
 
     def _cut(self, room: int) -> list[bytes]:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from spoken_router import POOL, SESSION, TOKEN, Server, spoken_router
 
-from pythonpool import AsyncClient, Client, errors, rest
-from pythonpool.awire import AsyncWire
-from pythonpool.connection import resolve
-from pythonpool.rest import Args, Limits
-from pythonpool.wire import Wire
+from pythonpool import AsyncClient, Client, errors
+from pythonpool.http import rest
+from pythonpool.http.awire import AsyncWire
+from pythonpool.http.connection import resolve
+from pythonpool.http.rest import Args, Limits
+from pythonpool.http.wire import Wire
 
 
 @pytest.fixture

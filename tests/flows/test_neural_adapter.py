@@ -11,8 +11,8 @@ pytest.importorskip("jax", reason="jax comes with the extra [neural]")
 import numpy as np
 
 from pythonpool.adapter import Context, Session
-from pythonpool.commands import commands_of
 from pythonpool.errors import InvalidArgument
+from pythonpool.sdk.commands import commands_of
 from pythonpool_worker.adapters.neural import Neural, NeuralConfig, TrainingCancelled
 
 TRAINING = {"epochs": 10, "batch_size": 32}

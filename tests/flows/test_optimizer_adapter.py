@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("dspy", reason="dspy comes with the extra [dspy]")
 
 from pythonpool.adapter import Context
-from pythonpool.commands import commands_of
 from pythonpool.errors import InvalidArgument
+from pythonpool.sdk.commands import commands_of
 from pythonpool_worker.adapters.language_model import LmConfig
 from pythonpool_worker.adapters.optimizer import Optimizer, OptimizerConfig
 from pythonpool_worker.adapters.texts import load_texts

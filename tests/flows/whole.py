@@ -18,14 +18,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 TROUBLES = """
 adapter: troubles:Troubles
-timeoutSeconds: 20
+timeoutSeconds: {seconds}
 maxTimeoutSeconds: 60
 """
 
 
-def troubles(name: str, spec: str = "") -> str:
-    """A pool of the troublesome adapter; `spec` are further fields."""
-    return manifest(name, TROUBLES + spec)
+def troubles(name: str, spec: str = "", *, seconds: int = 20) -> str:
+    """A pool of the troublesome adapter; `spec` are further fields, `seconds` its time to run."""
+    return manifest(name, TROUBLES.format(seconds=seconds) + spec)
 
 
 def beside_examples(folder: Path, *manifests: str) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from pythonpool.args import MAX_DEPTH, args_reader
 from pythonpool.errors import InvalidArgument
+from pythonpool.sdk.args import MAX_DEPTH, args_reader
 
 
 class Item(BaseModel):

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from pythonpool.adapter import Adapter, AdapterError, Context, Session, command
-from pythonpool.commands import catalogue, commands_of
-from pythonpool.loading import load_adapter
+from pythonpool.sdk.commands import catalogue, commands_of
+from pythonpool.sdk.loading import load_adapter
 
 
 class Sample(Adapter):

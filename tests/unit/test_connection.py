@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pythonpool import errors
-from pythonpool.connection import home, resolve, running_up, tls_context
+from pythonpool.http.connection import home, resolve, running_up, tls_context
 
 
 def write_up(folder: Path, pid: int, url: str = "http://127.0.0.1:4711") -> None:

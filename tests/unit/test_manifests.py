@@ -7,7 +7,7 @@ import pytest
 
 from pythonpool.errors import InvalidArgument
 from pythonpool.manifests import check_manifests, read_manifests, refuse_for_one_machine
-from pythonpool.normalised import normalised_spec
+from pythonpool.spec.normalised import normalised_spec
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pythonpool.normalised import needs_replacement
 from pythonpool.pool import PoolSpec, PythonPool, parse_pool
 from pythonpool.sizing import local_replicas
-from pythonpool.specparts import Local
+from pythonpool.spec.normalised import needs_replacement
+from pythonpool.spec.specparts import Local
 
 
 def pool(spec: dict[str, Any]) -> PythonPool:

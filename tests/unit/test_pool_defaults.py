@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from pythonpool.errors import InvalidArgument
-from pythonpool.normalised import normalised_spec
-from pythonpool.podfields import Gpu
 from pythonpool.pool import PoolSpec, new_pool, parse_pool
-from pythonpool.specparts import Local, Scaling, Sessions
+from pythonpool.spec.normalised import normalised_spec
+from pythonpool.spec.podfields import Gpu
+from pythonpool.spec.specparts import Local, Scaling, Sessions
 
 DEFAULTS: dict[str, Any] = {
     "adapter": "general",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pythonpool.quantities import Cpu, Memory
+from pythonpool.spec.quantities import Cpu, Memory
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from pythonpool import errors, rest
-from pythonpool.answers import connection_lost, no_connection, unwrap_bytes, value_of
-from pythonpool.rest import Args, Limits
+from pythonpool import errors
+from pythonpool.http import rest
+from pythonpool.http.answers import connection_lost, no_connection, unwrap_bytes, value_of
+from pythonpool.http.rest import Args, Limits
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from pythonpool.errors import CommandFailed
 from pythonpool.messages import END_HEAD, MAX_PAYLOAD
-from pythonpool.state import encode_state
+from pythonpool.sdk.state import encode_state
 from pythonpool_worker.executor.failures import describe, error_payload
 from pythonpool_worker.executor.results import encode
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pythonpool import errors
-from pythonpool.streams import Event, EventParser, Gathering
+from pythonpool.http.streams import Event, EventParser, Gathering
 
 TEXT = (
     "\ufeff: a comment\n"

@@ -4,12 +4,13 @@ import asyncio
 from inspect import Parameter
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pythonpool.args import args_reader
 from pythonpool.errors import InvalidArgument, SessionLost, SessionNotFound
 from pythonpool.names import SessionHandle
+from pythonpool.sdk.args import args_reader
 from pythonpool_router.cold.answers import (
     answered,
     caller_of,
@@ -69,7 +70,7 @@ def _open_body(asked: dict[str, Any]) -> bytes:
     wanted = {
         name: asked[name] for name in ("ttl_seconds", "context") if asked.get(name) is not None
     }
-    return json(wanted).body if wanted else b"{}"
+    return orjson.dumps(wanted)
 
 
 def _handle(request: Request) -> SessionHandle:
@@ -121,4 +122,4 @@ async def index(request: Request) -> Response:
 
 async def _listed(request: Request, worker: Worker, owner: str) -> dict[str, Any]:
     question = {"op": "session.list", "owner": owner}
-    return await router_of(request).dispatcher.ask(worker, question, LIST_SECONDS)
+    return await router_of(request).sessions.ask(worker, question, LIST_SECONDS)

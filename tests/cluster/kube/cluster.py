@@ -13,7 +13,7 @@ from cluster.kube.controlplane import (
 )
 from cluster.kube.dns import start_dns
 from cluster.kube.images import import_pause
-from cluster.kube.kernel import keep_settings
+from cluster.kube.machine import keep_machine
 from cluster.kube.network import make_network
 from cluster.kube.node import start_containerd, start_node
 from cluster.kube.places import API, BRIDGE_ADDRESS, NODES, run_folder
@@ -63,7 +63,7 @@ def make_cluster() -> None:
     """Start everything; return when both nodes are Ready and names are answered."""
     ground = Ground(run_folder())
     ground.folder.mkdir(parents=True)
-    keep_settings(ground.folder)
+    keep_machine(ground.folder)
     with step("network: a bridge and two namespaces"):
         make_network()
     with step("etcd and API server"):

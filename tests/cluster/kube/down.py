@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from cluster.kube.cgroups import remove_cgroup
-from cluster.kube.kernel import restore_settings
+from cluster.kube.machine import restore_machine
 from cluster.kube.network import remove_network
 from cluster.kube.places import KUBECONFIG, NODES, run_folder
 from cluster.kube.processes import kill, marked
@@ -28,8 +28,11 @@ def take_down() -> bool:
         remove_cgroup(node)
     unmount_below(folder)
     remove_network()
-    restore_settings(folder)
-    _remove_files(folder)
+    _remove_marks(folder)
+    restore_machine(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    KUBECONFIG.unlink(missing_ok=True)
     return was_there
 
 
@@ -44,15 +47,12 @@ def unmount_below(folder: Path) -> None:
         run("umount", "--lazy", point)
 
 
-def _remove_files(folder: Path) -> None:
+def _remove_marks(folder: Path) -> None:
+    """Files at fixed places that other programs of the machine may have files in, too."""
     for address in folder.glob("*/state/io.containerd.runtime.v2.task/k8s.io/*/address"):
         Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
-    # Names that kubelet and the CNI library know of no option for.
     for link in Path("/var/log/containers").glob("*"):
         if link.is_symlink() and link.readlink().is_relative_to(folder):
             link.unlink()
     for result in Path("/var/lib/cni/results").glob("pythonpool-*"):
         result.unlink(missing_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
-    KUBECONFIG.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ FROM. All is kept in the cache folder: what did not change is not built again.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tomllib
@@ -49,9 +50,10 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """Full name with the project's version as tag."""
+        """Full name with the project's version as tag; the registry is the user's where named."""
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-        return f"docker.io/pythonpool/{self.name}:{project['version']}"
+        registry = os.environ.get("PYTHONPOOL_REGISTRY", "docker.io/pythonpool")
+        return f"{registry}/{self.name}:{project['version']}"
 
 
 WORKERS = "worker-image/Dockerfile"

@@ -31,12 +31,11 @@ class Layout:
 
     def digest(self, name: str) -> str:
         """Digest of the image's manifest, with `sha256:`; empty when there is no such image."""
-        found = (entry["digest"] for entry in self._index()["manifests"] if _name(entry) == name)
-        return next(found, "")
+        return next((entry["digest"] for entry in self._entries() if _name(entry) == name), "")
 
     def remove_unused(self) -> None:
         """Delete the blobs that no image of the index needs any more."""
-        used = {path for entry in self._index()["manifests"] for path in self._blobs(entry)}
+        used = {path for entry in self._entries() for path in self._blobs(entry)}
         for path in (self.folder / "blobs" / "sha256").iterdir():
             if path not in used:
                 path.unlink()
@@ -48,7 +47,7 @@ class Layout:
             Failed: containerd refused them; with what it said.
         """
         there = set(_ctr(node, "content", "ls", "-q").split())
-        entries = [entry for entry in self._index()["manifests"] if _name(entry) in names]
+        entries = [entry for entry in self._entries() if _name(entry) in names]
         importer = subprocess.Popen(
             ["ctr", "-a", str(node.containerd), "-n", "k8s.io", "images", "import", "-"],
             stdin=subprocess.PIPE,
@@ -81,9 +80,10 @@ class Layout:
         _add_json(archive, "oci-layout", {"imageLayoutVersion": "1.0.0"})
         _add_json(archive, "index.json", {"schemaVersion": 2, "manifests": named})
 
-    def _index(self) -> dict[str, Any]:
-        index: dict[str, Any] = json.loads((self.folder / "index.json").read_text())
-        return index
+    def _entries(self) -> list[dict[str, Any]]:
+        """The images; buildah leaves an entry without its name where a newer image has taken it."""
+        index = json.loads((self.folder / "index.json").read_text())
+        return [entry for entry in index["manifests"] if NAME in entry.get("annotations", {})]
 
     def _blobs(self, entry: dict[str, Any]) -> Iterator[Path]:
         manifest = self._blob(entry["digest"])

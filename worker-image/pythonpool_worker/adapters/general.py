@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pythonpool.adapter import Adapter, Context, command
 from pythonpool.clock import timestamp
-from pythonpool.commands import catalogue
+from pythonpool.sdk.commands import catalogue
 
 Operation = Literal["add", "subtract", "multiply", "divide", "power", "modulo"]
 Number = int | float

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from pythonpool.adapter import Adapter, Context, Session, nobody_asked
-from pythonpool.commands import Command, commands_of
 from pythonpool.errors import CommandNotFound, Internal, PythonPoolError
 from pythonpool.messages import OCTETS, RESULT_HEAD, RETIRE, STREAM, Kind, Run, frame, microseconds
+from pythonpool.sdk.commands import Command, commands_of
 from pythonpool_worker.executor.asynchronous import OwnLoop, Runner, SharedLoop
 from pythonpool_worker.executor.channel import (
     Channel,

@@ -7,9 +7,9 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from pythonpool.adapter import Adapter, Context
-from pythonpool.commands import Command
 from pythonpool.errors import PythonPoolError, ResultTooLarge
 from pythonpool.messages import Kind
+from pythonpool.sdk.commands import Command
 from pythonpool_worker.executor.asynchronous import Runner
 from pythonpool_worker.executor.channel import Channel
 from pythonpool_worker.executor.failures import command_failed, leave, out_of_memory

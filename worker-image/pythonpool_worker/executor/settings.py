@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pythonpool.quantities import Memory
+from pythonpool.spec.quantities import Memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from pythonpool.quantities import Memory
+from pythonpool.spec.quantities import Memory
 from pythonpool_worker.keeper.cgroup import OomCount, container
 from pythonpool_worker.keeper.config import Config
 from pythonpool_worker.keeper.executor import Executor

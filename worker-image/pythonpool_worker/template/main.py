@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pythonpool.adapter import Adapter
-from pythonpool.commands import catalogue
+from pythonpool.sdk.commands import catalogue
 from pythonpool_worker import linux
 from pythonpool_worker.template.forking import serve_forks
 from pythonpool_worker.template.safety import why_not_forked

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pythonpool.adapter import Adapter, AdapterError
-from pythonpool.loading import load_adapter
-from pythonpool.quantities import Memory
+from pythonpool.sdk.loading import load_adapter
+from pythonpool.spec.quantities import Memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from pythonpool.answers import decode_json, unwrap_bytes
 from pythonpool.errors import Internal, PythonPoolError
+from pythonpool.http.answers import decode_json, unwrap_bytes
 
 Kind = Literal["progress", "chunk", "result"]
 

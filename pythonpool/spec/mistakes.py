@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from pythonpool.fields import PATTERN_WORDS
+from pythonpool.spec.fields import PATTERN_WORDS
 
 MAX_VALUE = 60
 MAX_NAMES = 8

@@ -19,7 +19,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 
-from pythonpool.answers import (
+from pythonpool.http.answers import (
     CLOSED,
     SILENT,
     connection_lost,
@@ -28,9 +28,9 @@ from pythonpool.answers import (
     system_words,
     value_of,
 )
-from pythonpool.connection import KEEPALIVE, Connection
-from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
-from pythonpool.streams import Event, EventParser, Gathering
+from pythonpool.http.connection import KEEPALIVE, Connection
+from pythonpool.http.rest import Args, Limits, ProgressSink, Request, execute
+from pythonpool.http.streams import Event, EventParser, Gathering
 
 KEPT_CONNECTIONS = 64
 _READ_BYTES = 65536

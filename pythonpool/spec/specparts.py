@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pythonpool.fields import Between, CommandName, Free, Model, Rule
-from pythonpool.quantities import Cpu, Memory
+from pythonpool.spec.fields import Between, CommandName, Free, Model, Rule
+from pythonpool.spec.quantities import Cpu, Memory
 
 MAX_REPLICAS = 1000
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from pythonpool.fields import Model
+from pythonpool.spec.fields import Model
 
 
 class Condition(Model):

@@ -12,8 +12,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from pythonpool.adapter import Adapter, AdapterError
-from pythonpool.commands import commands_of
 from pythonpool.names import ADAPTER_GROUP
+from pythonpool.sdk.commands import commands_of
 
 
 def load_adapter(spec: str, config: Mapping[str, Any] | None = None) -> Adapter:

@@ -5,8 +5,8 @@ Called by whoever hands a pool to routers, agents and keepers, and by whoever se
 
 from typing import Any
 
-from pythonpool.changes import fixed_part
 from pythonpool.pool import PythonPool
+from pythonpool.spec.changes import fixed_part
 
 
 def normalised_spec(pool: PythonPool) -> dict[str, Any]:

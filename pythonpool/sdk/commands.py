@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pythonpool.adapter import MARK, Adapter, AdapterError, Context, Mark
-from pythonpool.args import ArgsReader, BytesReader, args_reader
 from pythonpool.names import is_command_name
-from pythonpool.schema import result_schema
+from pythonpool.sdk.args import ArgsReader, BytesReader, args_reader
+from pythonpool.sdk.schema import result_schema
 
 _HOOKS = ("start", "open", "close", "open_session", "close_session", "save", "load")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

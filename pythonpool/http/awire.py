@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from pythonpool.answers import (
+from pythonpool.http.answers import (
     CLOSED,
     SILENT,
     connection_lost,
@@ -20,9 +20,9 @@ from pythonpool.answers import (
     system_words,
     value_of,
 )
-from pythonpool.connection import KEEPALIVE, Connection
-from pythonpool.rest import Args, Limits, ProgressSink, Request, execute
-from pythonpool.streams import Event, EventParser, Gathering
+from pythonpool.http.connection import KEEPALIVE, Connection
+from pythonpool.http.rest import Args, Limits, ProgressSink, Request, execute
+from pythonpool.http.streams import Event, EventParser, Gathering
 
 # Below every usual idle limit of proxies and of the router (75 s): a connection that is about to be
 # closed by the other side is not used again.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pythonpool.errors import BY_CODE, Internal, Outcome, PythonPoolError, Unavailable
-from pythonpool.rest import BYTES, EVENTS, JSON, PROBLEM, Request
+from pythonpool.http.rest import BYTES, EVENTS, JSON, PROBLEM, Request
 
 CLOSED = "closed by the other side"
 SILENT = "silent for too long"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from pythonpool.fields import (
+from pythonpool.spec.fields import (
     ABSOLUTE,
     ATOMIC,
     BY_NAME,

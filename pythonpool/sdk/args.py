@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from pythonpool.errors import InvalidArgument
-from pythonpool.schema import args_validator, bytes_schema
+from pythonpool.sdk.schema import args_validator, bytes_schema
 
 MAX_DEPTH = 200
 """How deep args may be nested; the args object is 1."""
