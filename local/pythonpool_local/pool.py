@@ -136,7 +136,7 @@ class RunningPool:
             self._task.cancel()
         for worker in self.workers:
             if not worker.is_gone:
-                worker.drain(grace_seconds)
+                worker.desert(grace_seconds)
         await asyncio.gather(*(worker.gone() for worker in self.workers))
         self.workers.clear()
 

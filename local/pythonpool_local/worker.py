@@ -87,9 +87,9 @@ class Worker:
             self.fail(f"it could not be started: {error.strerror or error}")
         self._task = asyncio.create_task(self._live())
 
-    def drain(self, grace_seconds: float) -> None:
-        """Let it finish, for so long at most; then kill it."""
-        was_told = self.is_leaving
+    def drain(self, grace_seconds: float, *, is_told: bool = False) -> None:
+        """Let it finish, for so long at most; then kill it. `is_told`: it knows already."""
+        was_told = self.is_leaving or is_told
         self.is_leaving = True
         self.state = "draining"
         if self._agent is not None:
@@ -97,6 +97,12 @@ class Worker:
                 self._agent.send(signal.SIGTERM)
             asyncio.get_running_loop().call_later(grace_seconds, self._agent.send, signal.SIGKILL)
         self._changed()
+
+    def desert(self, grace_seconds: float) -> None:
+        """The same, when no caller can reach it any more: its sessions are not waited for."""
+        if self._agent is not None:
+            self._agent.send(signal.SIGUSR1)
+        self.drain(grace_seconds, is_told=True)
 
     def kill(self) -> None:
         """End it at once."""

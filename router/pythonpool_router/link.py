@@ -14,8 +14,8 @@ import orjson
 import structlog
 
 from pythonpool import messages
-from pythonpool.errors import Internal, PythonPoolError, WorkerCrashed
-from pythonpool.messages import MORE, OCTETS, SLOT_FREE, UNKNOWN, CancelReason, Kind
+from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
+from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 
 if TYPE_CHECKING:
@@ -293,7 +293,9 @@ class Link:
             return
         call.run_us = run_us
         if call.state == SENT:
-            self._events.failed(call, self.worker, Internal("the worker cancelled it unasked"))
+            error = Cancelled("the call was cancelled: its session was deleted")
+            error.outcome = "unknown" if flags & STARTED else "not_started"
+            self._events.failed(call, self.worker, error)
         else:
             call.state = ANSWERED
         self._events.ended(call, self.worker, bool(flags & SLOT_FREE))

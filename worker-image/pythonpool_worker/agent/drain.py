@@ -13,14 +13,17 @@ _log = logging.getLogger("pythonpool.agent")
 _LOOK_SECONDS = 0.05
 
 
-async def drained(worker: "Worker") -> None:
-    """Return when nothing runs, no session is left and every answer is out."""
+async def drained(worker: "Worker", deserted: asyncio.Event) -> None:
+    """Return when nothing runs, no session is left and every answer is out.
+
+    Once `deserted` is set nobody can call any more: sessions that do nothing are not waited for.
+    """
     worker.drain()
     loop = asyncio.get_running_loop()
     sessions_until = loop.time() + worker.settings.drain_seconds
     while True:
         worker.changed.clear()
-        if loop.time() >= sessions_until:
+        if deserted.is_set() or loop.time() >= sessions_until:
             worker.sessions.end_idle("drained")
         if not worker.busy_now() and not len(worker.sessions):
             if not worker.links.unsent_bytes:

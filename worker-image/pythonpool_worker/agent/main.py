@@ -34,7 +34,7 @@ def main() -> int:
 
 
 async def _serve(asked: argparse.Namespace, file: WorkerFile, secret: str) -> int:
-    should_drain, should_stop = asyncio.Event(), asyncio.Event()
+    should_drain, should_stop, deserted = asyncio.Event(), asyncio.Event(), asyncio.Event()
     _on_signals(should_drain, should_stop)
     clock = SystemClock()
     identity = Identity(file.pool, file.worker, new_incarnation(), timestamp(clock.time()))
@@ -46,7 +46,8 @@ async def _serve(asked: argparse.Namespace, file: WorkerFile, secret: str) -> in
     if asked.probe:
         await probes.start(asked.probe)
     worker.begin()
-    draining = asyncio.create_task(_drain_when_told(worker, should_drain))
+    _on_desertion(worker, should_drain, deserted)
+    draining = asyncio.create_task(_drain_when_told(worker, should_drain, deserted))
     stopping = asyncio.create_task(should_stop.wait())
     await asyncio.wait([draining, stopping], return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, stopping):
@@ -60,9 +61,9 @@ async def _serve(asked: argparse.Namespace, file: WorkerFile, secret: str) -> in
     return 0
 
 
-async def _drain_when_told(worker: Worker, told: asyncio.Event) -> None:
+async def _drain_when_told(worker: Worker, told: asyncio.Event, deserted: asyncio.Event) -> None:
     await told.wait()
-    await drained(worker)
+    await drained(worker, deserted)
 
 
 def _on_signals(should_drain: asyncio.Event, should_stop: asyncio.Event) -> None:
@@ -78,6 +79,17 @@ def _on_signals(should_drain: asyncio.Event, should_stop: asyncio.Event) -> None
     }
     for number, action in actions.items():
         loop.add_signal_handler(number, action)
+
+
+def _on_desertion(worker: Worker, should_drain: asyncio.Event, deserted: asyncio.Event) -> None:
+    """SIGUSR1 drains too, but sessions are not waited for: their callers can not come any more."""
+
+    def desert() -> None:
+        deserted.set()
+        should_drain.set()
+        worker.changed.set()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, desert)
 
 
 def _read_all(descriptor: int | None) -> str:
