@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import pythonpool_worker
-from pythonpool_worker.keeper.cgroup import OomCount, container
+from pythonpool_worker.keeper.cgroup import OomCount, container, cpu_quota
 from pythonpool_worker.keeper.killing import shown_stack
+from pythonpool_worker.keeper.launch import environment
 from pythonpool_worker.keeper.output import MAX_LINE_BYTES, LineCutter, Tail, TokenBucket
 
 HOUSE = Path(pythonpool_worker.__file__).parent
@@ -103,6 +104,27 @@ def test_no_limit_is_no_container(tmp_path: Path, limit: str) -> None:
 
     assert container(v2=tmp_path, v1=tmp_path) is None
     assert container(v2=tmp_path / "none", v1=tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max", None), ("-1", None), ("50000", 1), ("150000", 2), ("400000", 4)]
+)
+def test_cpu_limit_is_read_in_whole_cores(tmp_path: Path, quota: str, cores: int | None) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    (tmp_path / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
+
+    assert cpu_quota(v2=tmp_path, v1=tmp_path / "none") == cores
+    assert cpu_quota(v2=tmp_path / "none", v1=tmp_path) == cores
+    assert cpu_quota(v2=tmp_path / "none", v1=tmp_path / "none") is None
+
+
+def test_environment_of_executors_has_one_thread_unless_the_pool_says_more() -> None:
+    given = environment({"HOME": "/h", "OMP_NUM_THREADS": "4"}, 2)
+
+    assert (given["OMP_NUM_THREADS"], given["OPENBLAS_NUM_THREADS"]) == ("4", "1")
+    assert (given["NPROC"], given["HOME"]) == ("2", "/h")
+    assert "NPROC" not in environment({}, None)
 
 
 def test_kernel_kills_are_seen_for_some_seconds(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 V2 = Path("/sys/fs/cgroup")
 V1 = Path("/sys/fs/cgroup/memory")
+V1_CPU = Path("/sys/fs/cgroup/cpu")
 _VMSTAT = Path("/proc/vmstat")
 # What the kernel writes where there is no limit is larger than any machine.
 _NO_LIMIT = 1 << 60
@@ -48,6 +49,22 @@ def container(v2: Path = V2, v1: Path = V1) -> Container | None:
     if not 0 < limit < _NO_LIMIT:
         return None
     return Container(limit, v1 / "memory.usage_in_bytes", stat, b"total_inactive_file")
+
+
+def cpu_quota(v2: Path = V2, v1: Path = V1_CPU) -> int | None:
+    """The CPU limit of the container in whole cores, rounded up; None without one."""
+    try:
+        quota, period = (v2 / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (v1 / "cpu.cfs_quota_us").read_text()
+            period = (v1 / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        return -(-int(quota) // int(period)) if int(quota) > 0 else None
+    except ValueError:
+        return None  # `max`
 
 
 class OomCount:

@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+
+from pythonpool_worker.keeper.cgroup import cpu_quota
 
 # One thread each: several executors share the cores, and a pool of threads made at import would
 # make the template unfit to be forked.
@@ -38,7 +40,7 @@ def launch(module: str, arguments: Sequence[str], inherited: Sequence[int], outp
         return os.posix_spawn(
             sys.executable,
             command,
-            environment(os.environ),
+            environment(os.environ, cpu_quota()),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, output, 1),
@@ -50,6 +52,10 @@ def launch(module: str, arguments: Sequence[str], inherited: Sequence[int], outp
         )
 
 
-def environment(own: "os._Environ[str] | dict[str, str]") -> dict[str, str]:
-    """The keeper's environment, with one thread for each numeric library unless it says more."""
-    return dict.fromkeys(_THREAD_COUNTS, "1") | dict(own)
+def environment(own: Mapping[str, str], cores: int | None) -> dict[str, str]:
+    """The keeper's environment, with one thread for each numeric library unless it says more.
+
+    JAX sees the machine's cores and not the container's limit, except by NPROC.
+    """
+    limit = {} if cores is None else {"NPROC": str(cores)}
+    return dict.fromkeys(_THREAD_COUNTS, "1") | limit | dict(own)
