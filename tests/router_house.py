@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -295,8 +295,10 @@ class RouterHouse:
         fresh.write_text(json.dumps({"pools": list(self.pools.values())}))
         fresh.rename(self.folder / "pools.json")
 
-    async def start(self, *arguments: str, index: int = 0) -> asyncio.subprocess.Process:
-        """Start a router and wait until it answers."""
+    async def start(
+        self, *arguments: str, index: int = 0, passes: Sequence[int] = ()
+    ) -> asyncio.subprocess.Process:
+        """Start a router, which inherits the descriptors `passes`, and wait until it answers."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "pythonpool_router",
             "--pools", str(self.folder / "pools.json"),
@@ -305,6 +307,7 @@ class RouterHouse:
             "--unix", str(self.path(index)),
             "--token-file", str(self.folder / "token"),
             *arguments,
+            pass_fds=passes,
         )  # fmt: skip
         self.processes.append(process)
         async with asyncio.timeout(SECONDS):
@@ -333,11 +336,15 @@ class RouterHouse:
         for process in self.processes:
             process.send_signal(signal.SIGHUP)
 
-    async def dial(self, worker: LinkWorker, index: int = 0) -> LinkWorker:
-        """Connect a worker; it has been greeted."""
+    async def connect(self, worker: LinkWorker, index: int = 0) -> None:
+        """Connect a worker, whatever the router says to it."""
         loop = asyncio.get_running_loop()
         await loop.create_unix_connection(lambda: worker, str(self.link_path(index)))
         self._open.append(worker)
+
+    async def dial(self, worker: LinkWorker, index: int = 0) -> LinkWorker:
+        """Connect a worker; it has been greeted."""
+        await self.connect(worker, index)
         await asyncio.wait_for(worker.greeted, SECONDS)
         return worker
 
