@@ -1,6 +1,6 @@
-"""The API server, and nothing else: reads, server-side apply, events. One aiohttp session.
+"""The API server, and nothing else: reads, server-side apply, events.
 
-The same session serves kopf's watches. The token is read again when its file has changed.
+The token is read again when its file has changed.
 """
 
 import asyncio
@@ -50,10 +50,24 @@ class ApiError(Exception):
 class Cluster:
     """What the operator asks of the API server. Made by `connect`."""
 
-    def __init__(self, session: aiohttp.ClientSession, server: str) -> None:
-        self.session = session
-        self.server = server
+    def __init__(self, api: Api) -> None:
+        self.server = api.server
+        self._ssl = ssl.create_default_context(cafile=api.ca_file)
+        self._bearer = (Bearer(api.token_file),) if api.token_file else ()
+        self._session = self.new_session()
         self._room = asyncio.Semaphore(_PARALLEL)
+
+    def new_session(self) -> aiohttp.ClientSession:
+        """A session with the API server, for the caller to close."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
+            middlewares=self._bearer,
+            headers={"User-Agent": MANAGER},
+        )
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._session.close()
 
     async def whoami(self) -> None:
         """Ask for something that only needs a valid token.
@@ -130,7 +144,7 @@ class Cluster:
         try:
             async with (
                 self._room,
-                self.session.request(
+                self._session.request(
                     method,
                     self.server + path,
                     json=body,
@@ -174,16 +188,13 @@ class Bearer:
 
 @asynccontextmanager
 async def connect(api: Api) -> AsyncIterator[Cluster]:
-    """A session with the API server until the block ends.
+    """The API server, until the block ends.
 
     Raises:
         OSError: the CA file can not be read.
     """
-    context = ssl.create_default_context(cafile=api.ca_file)
-    bearer = (Bearer(api.token_file),) if api.token_file else ()
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
-        middlewares=bearer,
-        headers={"User-Agent": MANAGER},
-    ) as session:
-        yield Cluster(session, api.server)
+    cluster = Cluster(api)
+    try:
+        yield cluster
+    finally:
+        await cluster.close()

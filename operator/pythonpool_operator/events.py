@@ -40,7 +40,7 @@ def _event(pool: Json, kind: str, condition: Json, now: float) -> Json:
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
         "metadata": {
-            "generateName": f"{meta['name']}.",
+            "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
         },
         "eventTime": stamp,

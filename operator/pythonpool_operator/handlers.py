@@ -33,13 +33,13 @@ class Backoffs:
 
 
 def registry_of(
-    cluster: Cluster, store: Store, queue: KeyQueue, seen: Callable[[], None]
+    cluster: Cluster, store: Store, queue: KeyQueue, connected: Callable[[], None]
 ) -> kopf.OperatorRegistry:
-    """All handlers. `seen` is called when something was heard after all had been listed."""
+    """All handlers. `connected` is called at each login."""
     registry = kopf.OperatorRegistry()
-    _add_login(registry, cluster)
+    _add_login(registry, cluster, connected)
     for kind in WATCHED:
-        _add_watch(registry, kind, store, queue, seen)
+        _add_watch(registry, kind, store, queue)
     return registry
 
 
@@ -71,7 +71,9 @@ async def watch(registry: kopf.OperatorRegistry, settings: Settings) -> None:
     )
 
 
-def _add_login(registry: kopf.OperatorRegistry, cluster: Cluster) -> None:
+def _add_login(
+    registry: kopf.OperatorRegistry, cluster: Cluster, connected: Callable[[], None]
+) -> None:
     count = itertools.count()
 
     @kopf.on.login(registry=registry)
@@ -82,9 +84,11 @@ def _add_login(registry: kopf.OperatorRegistry, cluster: Cluster) -> None:
             if error.status in (0, 401):
                 # Without a pause kopf would log in some hundred times a second.
                 raise kopf.TemporaryError(str(error), delay=_LOGIN_SECONDS) from error
-        # Priorities differ, so that kopf does not take the new login for the refused one.
+        connected()
+        # A session of its own each time: kopf closes the one that was refused. Priorities differ,
+        # so that kopf does not take the new login for the refused one.
         return kopf.AiohttpSession(
-            server=cluster.server, aiohttp_session=cluster.session, priority=next(count)
+            server=cluster.server, aiohttp_session=cluster.new_session(), priority=next(count)
         )
 
 
@@ -93,7 +97,6 @@ def _add_watch(
     kind: Kind,
     store: Store,
     queue: KeyQueue,
-    seen: Callable[[], None],
 ) -> None:
     where = (kind.group, kind.version, kind.plural)
 
@@ -112,4 +115,3 @@ def _add_watch(
             key = store.put(kind, live)
         if key:
             queue.add(key)
-        seen()

@@ -1,10 +1,8 @@
 """The operator's start and end."""
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,43 +23,35 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
-    asyncio.run(_run(settings))
+    asyncio.run(run(settings))
     return 0
 
 
-async def _run(settings: Settings) -> None:
-    done = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, done.set)
-    work = asyncio.create_task(run(settings))
-    ended = asyncio.create_task(done.wait())
-    await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
-    ended.cancel()
-    work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
-
-
 async def run(settings: Settings) -> None:
-    """Keep all pools in form until cancelled.
+    """Keep all pools in form until SIGTERM or SIGINT, which kopf waits for.
 
     Raises:
         OSError: the CA file can not be read, or the monitoring port is taken.
     """
-    store, metrics, listed = Store(), Metrics(), asyncio.Event()
+    store, metrics, connected = Store(), Metrics(), asyncio.Event()
     async with connect(settings.api) as cluster:
         reconciler = Reconciler(cluster, store, settings, SystemClock())
         work = metrics.measured(reconciler.reconcile)
         queue = KeyQueue(work, settings.workers, settings.resync_seconds)
-        registry = registry_of(cluster, store, queue, listed.set)
-        async with serve(metrics, settings.monitoring_port, listed.is_set) as port:
+        registry = registry_of(cluster, store, queue, connected.set)
+        async with serve(metrics, settings.monitoring_port, connected.is_set) as port:
             logging.getLogger("pythonpool.operator").info(
                 "operator of %s; metrics at port %d",
                 ", ".join(settings.namespaces) or "all namespaces",
                 port,
             )
             async with asyncio.TaskGroup() as group:
-                group.create_task(queue.run())
-                group.create_task(prune_for_ever(cluster, store, settings.namespaces, queue.add))
-                group.create_task(watch(registry, settings))
+                beside = [
+                    group.create_task(queue.run()),
+                    group.create_task(
+                        prune_for_ever(cluster, store, settings.namespaces, queue.add)
+                    ),
+                ]
+                await watch(registry, settings)
+                for task in beside:
+                    task.cancel()

@@ -1,5 +1,6 @@
 """The operator's own numbers and probes: `/metrics`, `/livez`, `/readyz` on one port."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -78,8 +79,16 @@ async def serve(metrics: Metrics, port: int, is_ready: Callable[[], bool]) -> As
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, None, port)
-        await site.start()
+        await web.SockSite(runner, _listening(port)).start()
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _listening(port: int) -> socket.socket:
+    """One socket for both families: with port 0 they would get a port each."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, dualstack_ipv6=True, reuse_port=False
+        )
+    return socket.create_server(("", port))

@@ -1,0 +1,54 @@
+"""What tests against a real API server share; without one they say why and are skipped."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from cluster.kube.apiserver import PARTS, ApiServer, api_server
+from cluster.kube.programs import program
+from cluster.kube.steps import CanNot
+from operator_stage import Api, OperatorProcess, Space, operator
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[ApiServer]:
+    """etcd and kube-apiserver with the CRD."""
+    missing = [name for name in PARTS if not program(name).exists()]
+    if missing:
+        pytest.skip(f"no {', '.join(missing)} on this machine; `make cluster` makes them")
+    try:
+        with api_server() as server:
+            yield server
+    except CanNot as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def api(apiserver: ApiServer) -> Api:
+    """HTTP with it."""
+    return Api(apiserver)
+
+
+@pytest.fixture(scope="module")
+def served(api: Api) -> Iterator[OperatorProcess]:
+    """One operator for all namespaces, while a module's tests run."""
+    with operator(api) as running:
+        yield running
+
+
+@pytest.fixture
+def space(api: Api, request: pytest.FixtureRequest) -> Space:
+    """A namespace of this test's own."""
+    return new_space(api, request.node.name)
+
+
+@pytest.fixture
+def spaces(api: Api, request: pytest.FixtureRequest) -> Callable[[str], Space]:
+    """More namespaces: `spaces("a")`."""
+    return lambda suffix: new_space(api, f"{request.node.name}-{suffix}")
+
+
+def new_space(api: Api, name: str) -> Space:
+    """A new namespace named after a test."""
+    label = "".join(letter if letter.isalnum() else "-" for letter in name.lower())[-60:].strip("-")
+    api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": label}})
+    return Space(api, label)
