@@ -125,6 +125,17 @@ class Troubles(Adapter):
         time.sleep(60)
         return "still here"
 
+    @command(idempotent=True)
+    def die_first(self, path: str, times: int = 1) -> int:
+        """Note each run in a file and die in the first ones; may be run again."""
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("run\n")
+        with open(path, encoding="utf-8") as file:
+            runs = len(file.readlines())
+        if runs <= times:
+            os._exit(1)
+        return runs
+
     @command
     def segfault(self) -> NoReturn:
         """Read from address 0."""

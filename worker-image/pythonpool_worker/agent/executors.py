@@ -273,7 +273,8 @@ class Executors:
         elif self._takers:
             self._takers.popleft()(executor)
         else:
-            self._idle.append(executor)
+            # Behind those that have worked: calls go to the executor that is warm.
+            self._idle.insert(0, executor)
         self.on_change()
 
     def _frame(self, executor: Executor, kind: int, own: int, payload: bytes) -> None:
@@ -284,6 +285,8 @@ class Executors:
     def _ended(self, executor: Executor) -> None:
         # Its death, if it is one, is told by the keeper; an executor that lives on with its socket
         # closed is of no use.
+        if executor in self._idle:
+            self._idle.remove(executor)
         self._timers.after(_END_WITHOUT_DEATH_SECONDS, self._lives_on, executor)
 
     def _lives_on(self, executor: Executor) -> None:

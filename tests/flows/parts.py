@@ -1,0 +1,120 @@
+"""The processes of one worker below an `up`, and calls that run beside a test."""
+
+import http.client
+import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.house import House
+from flows.whole import Answer, Asker, processes_below
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One worker's processes: `executors` are those that the keeper has made, the standby too."""
+
+    agent: int
+    keeper: int
+    template: int
+    executors: frozenset[int]
+
+
+def tree(house: House, pool: str) -> Tree:
+    """The processes of the first worker of a pool.
+
+    Raises:
+        StopIteration: one of them is not there now.
+    """
+    worker = house.workers(pool)[0]
+    mark = f"/{worker['name']}/worker.json"
+    agent = int(worker["pid"])
+    below = processes_below(house.process.pid)
+    keeper = next(pid for pid in below if _runs(pid, "pythonpool_worker.keeper", mark))
+    children = sorted(pid for pid in processes_below(keeper) if _parent(pid) == keeper)
+    template = next(pid for pid in children if _runs(pid, "pythonpool_worker.template", mark))
+    return Tree(agent, keeper, template, frozenset(children) - {template})
+
+
+def _runs(pid: int, module: str, mark: str) -> bool:
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
+    return module in line and mark in line
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def read_answer(connection: http.client.HTTPConnection) -> Answer:
+    """The answer to a request that was sent before."""
+    got = connection.getresponse()
+    fields = {name.lower(): value for name, value in got.getheaders()}
+    return Answer(got.status, fields, got.read())
+
+
+def run_milliseconds(answer: Answer) -> float:
+    """How long the worker had the call."""
+    return float(answer.fields["server-timing"].rpartition("run;dur=")[2])
+
+
+@dataclass(slots=True)
+class Beside:
+    """Sends calls from threads of its own; each is a Future of its answer."""
+
+    asker: Asker
+    threads: ThreadPoolExecutor
+
+    def run(self, pool: str, command: str, args: Any = None, query: str = "") -> Future[Answer]:
+        """One call, sent soon."""
+        return self.threads.submit(self.asker.run, pool, command, args, query)
+
+    def in_session(
+        self, handle: str, command: str, args: Any = None, query: str = ""
+    ) -> Future[Answer]:
+        """One call of a session, sent soon."""
+        return self.threads.submit(self.asker.in_session, handle, command, args, query)
+
+
+def answers_in_order(
+    asker: Asker, pool: str, calls: list[tuple[str, Any]], queued: int
+) -> list[tuple[float, Answer]]:
+    """Send calls so that they wait in this order; when each was answered, and how."""
+    threads = ThreadPoolExecutor(len(calls))
+    answers: list[Future[tuple[float, Answer]]] = []
+    for number, (command, args) in enumerate(calls, 1):
+        answers.append(threads.submit(_timed, asker, pool, command, args))
+        until = time.monotonic() + 10
+        while asker.pool(pool)["queued"] < queued + number:
+            assert time.monotonic() < until, "the call does not wait"
+    with threads:
+        return [answer.result() for answer in answers]
+
+
+def _timed(asker: Asker, pool: str, command: str, args: Any) -> tuple[float, Answer]:
+    answer = asker.run(pool, command, args)
+    return time.monotonic(), answer
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a journal; none when there is none."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def events(body: bytes) -> list[tuple[int, str, Any]]:
+    """The events of a stream: id, name, data."""
+    found = []
+    for block in body.decode().split("\n\n"):
+        fields = dict(
+            line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")
+        )
+        if fields:
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return found
