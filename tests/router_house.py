@@ -381,6 +381,10 @@ class RouterHouse:
                     return state
                 await asyncio.sleep(0.01)
 
+    async def queued(self, length: int, pool: str) -> None:
+        """Wait until so many calls wait in a pool."""
+        await self.until(lambda state: state["queued"] == length, pool)
+
     async def close(self) -> None:
         """End everybody."""
         for one in self._open:

@@ -6,8 +6,7 @@ A message goes one way: bytes → intake → Request → checks → a call (disp
 
 import asyncio
 
-from pythonpool.errors import MethodNotAllowed, PayloadTooLarge, PythonPoolError, RequestTimeout
-from pythonpool.messages import CancelReason
+from pythonpool.errors import PayloadTooLarge, PythonPoolError, RequestTimeout
 from pythonpool_router import responses
 from pythonpool_router.access import Caller
 from pythonpool_router.answers import Answer
@@ -39,7 +38,6 @@ class Connection(asyncio.Protocol):
     Attributes:
         deadline: monotonic seconds at which `expired` is to be called.
         is_stuck: the caller takes no bytes at the moment.
-        dispatcher: the site's; only asked where calls are served.
     """
 
     def __init__(self, site: Site, connections: "set[Connection]") -> None:
@@ -63,7 +61,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """See above."""
+        """The site's; only asked where calls are served."""
         dispatcher = self.site.dispatcher
         assert dispatcher is not None  # noqa: S101
         return dispatcher
@@ -128,7 +126,7 @@ class Connection(asyncio.Protocol):
             request = self._request = self._intake.requests[0]
             self._has_begun = False
         if request.error is not None:
-            self._broken(request.error)
+            self._give_up(request.error)
         elif self._answer is not None:
             self._upload(request, self._answer)
         elif self._bridge is None:
@@ -173,14 +171,7 @@ class Connection(asyncio.Protocol):
         """All checks that need no body; return whether the request may go on."""
         target = known_target(request.target)
         try:
-            caller = self.site.check(request, target.path)
-            if target.error is not None:
-                raise target.error
-            if target.is_execute and request.method != b"POST":
-                raise MethodNotAllowed(f"{request.method.decode()} is not POST, which executes")
-            limit = self.site.max_body_bytes
-            if request.length is not None and request.length > limit:
-                raise PayloadTooLarge(f"a body may have {limit} bytes at most")
+            caller = self.site.admit(request, target)
         except PythonPoolError as error:
             self._refuse(error, target)
             return False
@@ -286,20 +277,12 @@ class Connection(asyncio.Protocol):
                 fields.append((b"Allow", b"POST"))
         self.answer_problem(error, fields)
 
-    def _broken(self, error: PythonPoolError) -> None:
-        """The request is not one, or its body is not: answer and close."""
-        self._give_up(error)
-
     def _give_up(self, error: PythonPoolError) -> None:
         """End the present request with `error`, whatever has become of it, and close."""
         answer, bridge = self._answer, self._bridge
         self._answer = self._bridge = None
         if answer is not None and answer.call is not None:
-            call = answer.call
-            reason = CancelReason.SLOW_BODY
-            error.execution_id = self.dispatcher.execution_id(call)
-            self.dispatcher.abandon(call, reason)
-            self.dispatcher.count(call, error.code)
+            self.dispatcher.give_up(answer.call, error)
             if answer.has_head:
                 self.abort()
                 return

@@ -11,9 +11,9 @@ import structlog
 
 from pythonpool import messages, names
 from pythonpool.messages import Kind
-from pythonpool_router.dispatch import Dispatcher, catalogue_of
 from pythonpool_router.link import Link
 from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.workernews import WorkerNews, catalogue_of
 from pythonpool_router.workers import Worker
 
 _log = structlog.get_logger("pythonpool.links")
@@ -31,9 +31,10 @@ class HelloRefused(Exception):
 class LinkServer:
     """Takes workers' connections, on whatever transport they come."""
 
-    def __init__(self, pools: Pools, dispatcher: Dispatcher) -> None:
+    def __init__(self, pools: Pools, news: WorkerNews, instance: str) -> None:
         self.pools = pools
-        self.dispatcher = dispatcher
+        self.news = news
+        self.instance = instance
         self.connections: set[LinkConnection] = set()
 
     def connection(self) -> "LinkConnection":
@@ -151,14 +152,14 @@ class LinkConnection(asyncio.Protocol):
     def _hello(self, hello: dict[str, Any]) -> None:
         pool = self._pool_of(hello)
         worker = self._worker = worker_of_hello(pool, hello)
-        link = self._link = Link(self._transport, worker, self._server.dispatcher)
+        link = self._link = Link(self._transport, worker, self._server.news)
         answer = {
             "protocol": [messages.PROTOCOL_MIN, messages.PROTOCOL_MAX],
-            "router": self._server.dispatcher.instance,
+            "router": self._server.instance,
         }
         link.put(Kind.HELLO, 0, orjson.dumps(answer))
         self.tell_config()
-        self._server.dispatcher.joined(worker, link)
+        self._server.news.joined(worker, link)
         self._ping_later()
 
     def _pool_of(self, hello: dict[str, Any]) -> Pool:

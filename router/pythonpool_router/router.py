@@ -22,6 +22,7 @@ from pythonpool_router.pools import Pools, PoolsFile
 from pythonpool_router.sessions import Sessions
 from pythonpool_router.settings import Settings
 from pythonpool_router.site import ASGIApp, Guard, Site
+from pythonpool_router.workernews import WorkerNews
 
 _log = structlog.get_logger("pythonpool.router")
 
@@ -50,10 +51,11 @@ class Router:
         self.is_draining = False
         self.access: Access = TokenFile(settings.token_file)
         self.pools = Pools(PoolsFile(settings.pools))
-        self.dispatcher = Dispatcher(self.pools, self.instance, settings.index == 0)
+        self.dispatcher = Dispatcher(self.pools, self.instance)
+        self.news = WorkerNews(self.dispatcher, counts_totals=settings.index == 0)
         self.sessions = Sessions(self.dispatcher)
         self.health = HealthMonitor(self.pools, self.sessions)
-        self.links = LinkServer(self.pools, self.dispatcher)
+        self.links = LinkServer(self.pools, self.news, self.instance)
         state: dict[str, Any] = {"router": self}
         guard = Guard.of(self.access, settings.hosts)
         limit = settings.max_body_bytes
@@ -103,7 +105,7 @@ class Router:
         except (OSError, ValueError):
             _log.exception("the pools can not be read; those of before stay")
             return
-        self.dispatcher.pools_read(gone)
+        self.news.pools_read(gone)
         self.links.pools_changed()
 
     def stop(self) -> None:

@@ -21,7 +21,8 @@ POLL_SECONDS = 0.02
 class _Opened(Reply):
     """The caller's end of a session that is being opened: a future."""
 
-    def __init__(self) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self.future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._parts: list[bytes] = []
         self._call: Call | None = None
@@ -38,6 +39,7 @@ class _Opened(Reply):
 
     def result(self, call: Call, octets: bool, total: int, first: bytes) -> None:
         """The session object, or the first part of a long one."""
+        self._dispatcher.opened()
         self._call = call
         self._parts.append(first)
         self._missing = total - len(first)
@@ -110,7 +112,7 @@ class Sessions:
         Raises:
             PythonPoolError: the session could not be opened.
         """
-        reply = _Opened()
+        reply = _Opened(self._dispatcher)
         timeout_ms = round(pool.spec["healthCheck"]["startupSeconds"] * 1000)
         call = Call(pool, "", OPEN, timeout_ms, owner.encode(), reply)
         call.traceparent = traceparent
@@ -126,7 +128,6 @@ class Sessions:
         except asyncio.CancelledError:
             self._dispatcher.abandon(call, CancelReason.CALLER_GONE)
             raise
-        self._dispatcher.opened(call)
         session: dict[str, Any] = orjson.loads(opened)
         return session
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
-from pythonpool.errors import PermissionDenied, PythonPoolError
+from pythonpool.errors import MethodNotAllowed, PayloadTooLarge, PermissionDenied
 from pythonpool_router.access import Access, Caller
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.requests import Request
+from pythonpool_router.target import Target
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -101,9 +102,17 @@ class Site:
         """Renew the date."""
         self.date = formatdate(time.time(), usegmt=True).encode()
 
-    def check(self, request: Request, path: str) -> Caller | None:
-        """See `Guard.check`; everybody is nobody where there is no guard."""
-        return self.guard.check(request, path) if self.guard is not None else None
+    def admit(self, request: Request, target: Target) -> Caller | None:
+        """All checks that need no body; the caller, None where nobody is asked for.
 
-
-__all__ = ["OPEN_PATHS", "ASGIApp", "Guard", "PythonPoolError", "Site"]
+        Raises:
+            PythonPoolError: who asks first, then what is asked for.
+        """
+        caller = self.guard.check(request, target.path) if self.guard is not None else None
+        if target.error is not None:
+            raise target.error
+        if target.is_execute and request.method != b"POST":
+            raise MethodNotAllowed(f"{request.method.decode()} is not POST, which executes")
+        if request.length is not None and request.length > self.max_body_bytes:
+            raise PayloadTooLarge(f"a body may have {self.max_body_bytes} bytes at most")
+        return caller

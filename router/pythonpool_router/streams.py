@@ -22,11 +22,12 @@ class StreamAnswer(Answer):
     Until the command begins an error is an ordinary answer with its own status.
     """
 
-    __slots__ = ("_event", "_octets", "_rest")
+    __slots__ = ("_event", "_is_open", "_octets", "_rest")
 
     def __init__(self, connection: "Connection") -> None:
         super().__init__(connection)
         self._event = 0
+        self._is_open = False
         self._octets = False
         self._rest = b""
 
@@ -49,7 +50,9 @@ class StreamAnswer(Answer):
         connection.wake_in(COMMENT_SECONDS)
 
     def progress(self, payload: bytes) -> None:
-        """One `progress` event."""
+        """One `progress` event; a caller that takes no bytes misses it."""
+        if self._connection.is_stuck:
+            return
         self._whole(b"progress", payload)
 
     def chunk(self, more: bool, text: bytes) -> None:
@@ -83,6 +86,7 @@ class StreamAnswer(Answer):
         if self._octets:
             self._write(base64.b64encode(self._rest) + b'"}')
         self._write(b"\n\n")
+        self._is_open = False
         if self.call is not None and self.call.state == ANSWERED:
             self._last()
 
@@ -91,12 +95,15 @@ class StreamAnswer(Answer):
         if not self.has_head:
             super().failed(call, error)
             return
+        if self._is_open:  # in the middle of an event nothing can be said any more
+            self._connection.abort()
+            return
         self._whole(b"error", orjson.dumps(error.to_problem()))
         self._last()
 
     def tick(self, now: float) -> float | None:
         """A comment keeps the stream open."""
-        if self.has_head:
+        if self.has_head and not self._is_open:
             self._write(b": \n\n")
         return now + COMMENT_SECONDS
 
@@ -105,6 +112,7 @@ class StreamAnswer(Answer):
         self._connection.finished()
 
     def _open(self, event: bytes) -> None:
+        self._is_open = True
         self._event += 1
         self._write(b"id: %d\nevent: %b\ndata: " % (self._event, event))
 

@@ -136,7 +136,7 @@ async def test_foreign_hosts_and_origins_are_403(house: RouterHouse) -> None:
     """DNS rebinding and foreign pages, before the token is looked at."""
     target = "/v1/pools/general/execute/echo"
     for fields in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
-        reply = await house.ask("POST", target, b"{}", Authorization="", **fields)
+        reply = await house.ask("POST", target, b"{}", 0, Authorization="", **fields)
         assert (reply.status, reply.json()["code"]) == (403, "permission_denied"), fields
     for host in ("127.0.0.1:8080", "LOCALHOST", "[::1]:8080"):
         reply = await house.ask("POST", target, b"{}", Host=host, Origin=f"http://{host}")

@@ -25,9 +25,11 @@ def handle_on(worker: LinkWorker) -> SessionHandle:
     return SessionHandle.new(worker.pool, worker.name, worker.incarnation)
 
 
-async def execute(house: RouterHouse, session: object, body: bytes = b"{}", **at: int) -> Reply:
+async def execute(
+    house: RouterHouse, session: object, body: bytes = b"{}", index: int = 0
+) -> Reply:
     """One call of a session."""
-    return await house.ask("POST", f"/v1/sessions/{session}/execute/echo", body, **at)
+    return await house.ask("POST", f"/v1/sessions/{session}/execute/echo", body, index)
 
 
 async def test_a_session_call_goes_to_its_worker(house: RouterHouse) -> None:
@@ -176,15 +178,13 @@ async def test_a_freed_slot_goes_to_the_older_head(house: RouterHouse) -> None:
     sent = await worker.call()
     session = handle_on(worker)
     calls = []
-    for queued, start in enumerate(
-        (
-            lambda: execute(house, session, b"1"),
-            lambda: house.execute("general", "echo", b"2"),
-            lambda: execute(house, session, b"3"),
-        )
+    for body, path in (
+        (b"1", f"/v1/sessions/{session}/execute/echo"),
+        (b"2", "/v1/pools/general/execute/echo"),
+        (b"3", f"/v1/sessions/{session}/execute/echo"),
     ):
-        calls.append(asyncio.create_task(start()))
-        await house.until(lambda pool, wanted=queued + 1: pool["queued"] == wanted, "general")  # type: ignore[misc]
+        calls.append(asyncio.create_task(house.ask("POST", path, body)))
+        await house.queued(len(calls), "general")
     seen = []
     for _ in calls:
         worker.result(sent.number, b"x")
