@@ -1,0 +1,154 @@
+"""The history checker: holds a soak's log against its journal and says what was not as promised.
+
+Pure. Each rule is one function that yields a line for each violation; `violations` runs them all.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+from soak.history import History, Line, Pause, Sent
+
+LATE_SECONDS = 0.25
+"""API.md 2.2: how long after the deadline an answer may come."""
+
+UNANSWERED = ("reset", "gone", "silent")
+"""Codes of the caller's own: the connection brought no answer."""
+
+Rule = Callable[[History], Iterable[str]]
+
+
+def violations(history: History) -> list[str]:
+    """Every breach of every rule, each with the name of its rule."""
+    return [f"{rule.__name__}: {text}" for rule in RULES for text in rule(history)]
+
+
+def own_nonce(history: History) -> Iterator[str]:
+    """A good answer carries the nonce of its own call."""
+    for call in history.sent:
+        if call.code == "ok" and call.echoed != call.nonce:
+            yield f"{call.nonce} was answered with the nonce {call.echoed}"
+
+
+def at_most_once(history: History) -> Iterator[str]:
+    """No execution and no sent call starts twice."""
+    starts = [line for line in history.journal if not line.is_end]
+    for what, counted in (
+        ("id", Counter(line.id for line in starts)),
+        ("nonce", Counter(line.nonce for line in starts)),
+    ):
+        yield from (f"{what} {key} started {n} times" for key, n in counted.items() if n > 1)
+
+
+def outcome_is_true(history: History) -> Iterator[str]:
+    """`not_started` has no start, `finished` has an end."""
+    started = {line.nonce for line in history.journal if not line.is_end}
+    ended = {line.nonce for line in history.journal if line.is_end}
+    for call in history.sent:
+        if call.outcome == "not_started" and call.nonce in started:
+            yield f"{call.nonce} ({call.code}) was not_started, but the journal has its start"
+        if call.outcome == "finished" and call.nonce not in ended:
+            yield f"{call.nonce} ({call.code}) was finished, but the journal has no end"
+
+
+def answered_once(history: History) -> Iterator[str]:
+    """Log and journal balance: one entry for each call, and nothing ran that nobody sent."""
+    logged = Counter(call.nonce for call in history.sent)
+    yield from (f"{nonce} has {n} entries in the log" for nonce, n in logged.items() if n > 1)
+    ids = {call.nonce: call.id for call in history.sent if call.id}
+    for line in history.journal:
+        if line.nonce not in logged:
+            yield f"{line.nonce} of {line.worker} is in the journal, but nobody sent it"
+        elif line.nonce in ids and ids[line.nonce] != line.id:
+            yield f"{line.nonce} was answered as {ids[line.nonce]}, but ran as {line.id}"
+    starts = {line.id for line in history.journal if not line.is_end}
+    yield from (
+        f"{line.id} ended without a start" for line in history.journal if _lost(line, starts)
+    )
+
+
+def _lost(line: Line, starts: set[str]) -> bool:
+    return line.is_end and line.id not in starts
+
+
+def slots_are_kept(history: History) -> Iterator[str]:
+    """Never more calls running than slots, per worker."""
+    moves: dict[str, list[tuple[float, int, str]]] = defaultdict(list)
+    for began, ended, line in _running(history):
+        moves[line.worker] += [(began, 1, line.nonce), (ended, -1, line.nonce)]
+    for worker, steps in moves.items():
+        running: set[str] = set()
+        for at, step, nonce in sorted(steps, key=lambda each: each[:2]):
+            running.add(nonce) if step > 0 else running.discard(nonce)
+            if len(running) > history.slots:
+                yield f"{worker} ran {sorted(running)} at {at:.3f} with {history.slots} slots"
+
+
+def _running(history: History) -> Iterator[tuple[float, float, Line]]:
+    """From when to when each call ran for certain; a killed one at least until its deadline."""
+    ends = {line.id: line.at for line in history.journal if line.is_end}
+    calls = {call.nonce: call for call in history.sent}
+    for line in history.journal:
+        if line.is_end:
+            continue
+        call = calls.get(line.nonce)
+        if line.id in ends:
+            yield line.at, ends[line.id], line
+        elif call is not None and call.code == "timeout":
+            known = min(call.answered - 2 * LATE_SECONDS, call.sent + call.timeout - LATE_SECONDS)
+            yield line.at, max(line.at, known), line
+
+
+def counters_grow(history: History) -> Iterator[str]:
+    """A session's counter grows by one per finished call, and falls to its last snapshot at most.
+
+    A call whose answer is unknown may have finished: where the journal has its end, it may count.
+    """
+    counts = {line.nonce: line.count for line in history.journal if line.is_end}
+    sessions: dict[str, list[Sent]] = defaultdict(list)
+    for call in history.sent:
+        if call.session:
+            sessions[call.session].append(call)
+    for name, calls in sessions.items():
+        low = high = 0
+        for call in sorted(calls, key=lambda each: each.sent):
+            count = counts.get(call.nonce) if call.count is None else call.count
+            if call.outcome == "finished" and count is not None:
+                if not low < count <= high + 1:
+                    yield f"session {name}: {call.nonce} counted {count}, not {low + 1}..{high + 1}"
+                low = high = count
+            elif call.outcome == "unknown" and call.nonce in counts:
+                high += 1
+
+
+def answers_in_time(history: History) -> Iterator[str]:
+    """An answer comes 250 ms after the deadline at the latest, pauses not counted."""
+    for call in history.sent:
+        if call.code == "gone":
+            continue
+        late = call.answered - call.sent - call.allowed
+        late -= sum(_overlap(call, pause) for pause in history.pauses)
+        if call.code == "silent" or late > LATE_SECONDS:
+            yield f"{call.nonce} ({call.code}, {call.worker or 'no worker'}) {late:.3f} s late"
+
+
+def _overlap(call: Sent, pause: Pause) -> float:
+    return max(0.0, min(call.answered, pause.ended) - max(call.sent, pause.began))
+
+
+def resets_have_a_cause(history: History) -> Iterator[str]:
+    """A connection is lost only while something was made to fail."""
+    for call in history.sent:
+        if call.code == "reset" and not any(_overlap(call, pause) for pause in history.pauses):
+            yield f"{call.nonce}: its connection was lost at {call.answered:.3f}, for no reason"
+
+
+RULES: tuple[Rule, ...] = (
+    own_nonce,
+    at_most_once,
+    outcome_is_true,
+    answered_once,
+    slots_are_kept,
+    counters_grow,
+    answers_in_time,
+    resets_have_a_cause,
+)

@@ -1,0 +1,114 @@
+"""What a soak leaves behind: the callers' log, the adapter's journal, and what stood still.
+
+All times are seconds of CLOCK_MONOTONIC, which callers and executors of one machine share.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["not_started", "unknown", "finished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One call as its caller saw it.
+
+    Attributes:
+        nonce: the caller's own mark, in the args and in every good answer.
+        sent: when the last byte of the request was given to the kernel.
+        answered: when the answer was there; for `reset`, `gone` and `silent` when the caller knew.
+        code: `ok`, an error code, `reset` (connection lost), `gone` (the caller hung up) or
+            `silent` (no answer until the caller's patience ended).
+        outcome: what the answer said; `unknown` without one, `finished` for `ok`.
+        allowed: seconds until the answer at the latest: queue timeout and time to run.
+        timeout: the time to run that was asked for.
+        id: execution id, empty where no answer named it.
+        echoed: the nonce in the answer; None when the answer has none.
+        worker: who answered; empty when no worker did.
+        session: the session's number in this soak, or empty.
+        count: the session's counter that the answer told.
+    """
+
+    nonce: str
+    sent: float
+    answered: float
+    code: str
+    outcome: Outcome
+    allowed: float
+    timeout: float
+    id: str = ""
+    echoed: str | None = None
+    worker: str = ""
+    session: str = ""
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the journal.
+
+    Attributes:
+        is_end: the end of a command (it returned or raised), else its start.
+        id: execution id.
+        nonce: from the args.
+        worker: its name.
+        pid: the executor; counts its calls as an incarnation of its own.
+        at: when.
+        count: the session's counter at the end of the call, else None.
+    """
+
+    is_end: bool
+    id: str
+    nonce: str
+    worker: str
+    pid: int
+    at: float
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """From when to when something that an answer needs was made to stand still, or did."""
+
+    began: float
+    ended: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All of one soak.
+
+    Attributes:
+        sent: by the callers, in the order of their answers.
+        journal: in the order of its lines.
+        pauses: what excuses a late answer.
+        slots: of each worker.
+    """
+
+    sent: tuple[Sent, ...]
+    journal: tuple[Line, ...]
+    pauses: tuple[Pause, ...] = ()
+    slots: int = 1
+
+
+def read_journal(path: Path) -> tuple[Line, ...]:
+    """The journal's lines.
+
+    Raises:
+        ValueError: a line that is not whole: two writers mixed theirs.
+    """
+    if not path.exists():
+        return ()
+    return tuple(_lines(path.read_text().splitlines()))
+
+
+def _lines(texts: Iterable[str]) -> Iterable[Line]:
+    for number, text in enumerate(texts, 1):
+        try:
+            yield Line(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"line {number} of the journal is not whole: {text!r}") from error
