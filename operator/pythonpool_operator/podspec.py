@@ -218,7 +218,12 @@ def _volumes(pool: PythonPool, settings: Settings) -> list[Json]:
         "expirationSeconds": _TOKEN_SECONDS,
         "path": "token",
     }
-    authority = {"name": settings.link_ca, "items": [{"key": "ca.crt", "path": "ca.crt"}]}
+    # Optional: a pod starts before the routers' authority is there, and reads it when it is.
+    authority = {
+        "name": settings.link_ca,
+        "items": [{"key": "ca.crt", "path": "ca.crt"}],
+        "optional": True,
+    }
     return [
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
