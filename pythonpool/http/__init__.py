@@ -1,0 +1,1 @@
+"""What both clients share: requests and answers as values, and the two transports."""

@@ -1,0 +1,1 @@
+"""What stands behind `pythonpool.adapter`: loading, the catalogue, strict args, results."""

@@ -1,0 +1,1 @@
+"""The parts of the PythonPool resource that `pythonpool.pool` puts together."""
