@@ -6,11 +6,12 @@ any program would, prints what came back, and stops everything again.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from pythonpool import Client, PythonPoolError, ResourceExhausted, Timeout
 
 HERE = Path(__file__).parent
-SHOWN_EVERY = 0.25  # a line of progress per quarter of the work
+SHOWN_EVERY = 1 / 3  # of the work, between two lines of progress
 
 
 def say(text: str) -> None:
@@ -51,54 +52,54 @@ def pools(home: str) -> Iterator[str]:
 
 
 class Progress:
-    """Prints progress events, one line for each quarter."""
+    """Prints progress events as they come, a line per third of the work at most."""
 
-    def __init__(self, *fields: str) -> None:
-        self._fields = fields
-        self._next = 0.0
+    def __init__(self, show: Callable[[dict[str, Any]], str]) -> None:
+        self._show = show
+        self._next = SHOWN_EVERY
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Take one progress event."""
         fraction = event.get("fraction") or 0.0
         if fraction >= self._next:
-            shown = "  ".join(f"{name} {event[name]}" for name in self._fields if name in event)
-            say(f"    {fraction:4.0%}  {shown}")
+            say(f"   {fraction:4.0%}  {self._show(event)}")
             self._next = fraction + SHOWN_EVERY
 
 
 def echo(client: Client) -> None:
     """Example 1: a call on the general pool."""
     answer = client.execute("general", "echo", {"message": "Hello from Python"})
-    say(f"1. echo on general: {json.dumps(answer['echoed'])}")
+    say(f"1. general, echo: {json.dumps(answer['echoed'])}")
 
 
 def optimize(client: Client) -> None:
     """Example 2: a DSPy optimization with progress, against the offline language model."""
-    say("2. optimize_model on optimizer (a DSPy optimizer, offline language model):")
+    say("2. optimizer, optimize_model: a DSPy program and an offline language model")
     answer = client.execute(
         "optimizer",
         "optimize_model",
         {"iterations": 4, "data": "requests"},
         timeout=300,
-        on_progress=Progress("stage", "lm_calls", "best_score"),
+        on_progress=Progress(lambda event: f"{event['lm_calls']} questions to the model"),
     )
-    say(f"    score {answer['baseline_score']} before, {answer['score']} after")
+    say(f"   right answers: {answer['baseline_score']:.0%} before, {answer['score']:.0%} after")
 
 
 def train(client: Client) -> None:
     """Example 3: a training whose network lives in a session, then a prediction by it."""
     with client.session("neural", ttl_seconds=7200) as session:
-        say("3. train_model in a session on neural (handwritten digits):")
+        say("3. neural, train_model in a session: handwritten digits")
         session.execute(
             "train_model",
             {"epochs": 10, "batch_size": 32},
             timeout=600,
-            on_progress=Progress("epoch", "loss"),
+            on_progress=Progress(lambda event: f"epoch {event['epoch']}, loss {event['loss']:.3f}"),
         )
         score = session.execute("evaluate", {})
         guess = session.execute("predict", {"rows": [0, 1, 2, 3, 4]})
-        say(f"    accuracy on rows held out: {score['accuracy']:.1%}")
-        say(f"    the same session reads five of them: {guess['labels']}, truth {guess['truth']}")
+        read, truth = (" ".join(map(str, guess[name])) for name in ("labels", "truth"))
+        say(f"   the session kept the network: {score['accuracy']:.0%} of new digits are right")
+        say(f"   it reads {read}, and they were {truth}")
 
 
 def killed(client: Client) -> None:
@@ -106,29 +107,37 @@ def killed(client: Client) -> None:
     try:
         client.execute("troubles", "gil_call", {}, timeout=1)
     except Timeout as error:
-        where = [line.strip() for line in (error.stack or "").splitlines() if "troubles.py" in line]
-        say(
-            f"4. a stuck call: {error.detail}; it was at {where[0] if where else 'a place unknown'}"
-        )
+        say(f"4. troubles, a call stuck in C code: {error.status}, killed after 1 s")
+        say(f"   it was at {_place(error.stack or '')}")
+
+
+def _place(stack: str) -> str:
+    """The innermost line of the adapter's own code in a stack, innermost last or first."""
+    found = re.search(r'troubles\.py", line (\d+)(?:,)? in (\w+)', stack)
+    return f"troubles.py, line {found[1]}, in {found[2]}" if found else "a place unknown"
 
 
 def full(client: Client) -> None:
     """A full pool says so at once, and when to come back."""
     slots = client.pool("troubles")["total"]
     with ThreadPoolExecutor(slots) as callers:
-        for _ in range(slots):
+        running = [
             callers.submit(client.execute, "troubles", "sleep", {"seconds": 1})
-        while client.pool("troubles")["busy"] < slots:
+            for _ in range(slots)
+        ]
+        while client.pool("troubles")["busy"] < slots and not any(one.done() for one in running):
             pass
         try:
             client.execute("troubles", "sleep", {"seconds": 1}, queue_timeout=0)
         except ResourceExhausted as error:
             when = (error.retry_after_ms or 0) / 1000
-            say(f"5. a full pool: {error.status} {error.detail}; retry after {when:.1f} s")
+            say(f"5. troubles, one call more than its {slots} slots: {error.status} at once,")
+            say(f"   come back in {when:.1f} s")
 
 
 def main() -> int:
     """Run the demo; 0 when every example gave its answer."""
+    say("Three pools on this machine, and one that gets into trouble; they start in about 10 s.")
     with (
         tempfile.TemporaryDirectory(prefix="pythonpool-") as home,
         pools(home) as url,
@@ -136,7 +145,8 @@ def main() -> int:
     ):
         for example in (echo, optimize, train, killed, full):
             example(client)
-    say("everything is stopped again. Next: make up, then pythonpool run general echo message=hi")
+    say("Everything is stopped again. Next: make up, then in another terminal")
+    say("   .venv/bin/pythonpool run general echo message=hi")
     return 0
 
 
