@@ -36,6 +36,10 @@ class Troubles(Adapter):
         _misbehave(self.config.get("open"))
         self.kept: list[bytearray] = []
 
+    def open_session(self, session: Session) -> None:
+        """`context: {"open": "raise"}` makes it fail, `exit`, `hang` and `thread` do the same."""
+        _misbehave(session.context.get("open"))
+
     # Time
 
     @command
@@ -341,7 +345,8 @@ class Savers(Troubles):
         return int(session.state.get("count", 0)).to_bytes(8, "big")
 
     def load(self, session: Session, data: bytes) -> None:
-        """Take it up."""
+        """Take it up; `context: {"load": "raise"}` makes it fail."""
+        _misbehave(session.context.get("load"))
         session.state["count"] = int.from_bytes(data, "big")
 
 

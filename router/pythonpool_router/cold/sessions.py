@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pythonpool.errors import InvalidArgument, SessionLost, SessionNotFound
+from pythonpool.errors import InvalidArgument, SessionNotFound, Unavailable
 from pythonpool.names import SessionHandle
 from pythonpool.sdk.args import args_reader
 from pythonpool_router.cold.answers import (
@@ -75,8 +75,8 @@ def _open_body(asked: dict[str, Any]) -> bytes:
 
 def _handle(request: Request) -> SessionHandle:
     handle = SessionHandle.parse(request.path_params["session"])
-    if handle is None or handle.pool not in router_of(request).pools.by_name:
-        raise SessionNotFound("no such session: the id is malformed or of no pool here")
+    if handle is None:
+        raise SessionNotFound("no such session: the id is malformed")
     return handle
 
 
@@ -90,17 +90,28 @@ async def show(request: Request) -> Response:
     try:
         return json(await sessions.ask(worker, question))
     except TimeoutError:
-        raise SessionLost(
-            f'worker "{worker.name}" of this session does not answer', cause="worker_gone"
-        ) from None
+        raise _silent(handle) from None
 
 
 @answered
 async def delete(request: Request) -> Response:
     """DELETE /v1/sessions/{id}: 204; a running call of it is cancelled."""
     no_query(request)
-    await router_of(request).sessions.delete_session(_handle(request), caller_of(request).name)
+    handle, sessions = _handle(request), router_of(request).sessions
+    try:
+        await sessions.delete_session(handle, caller_of(request).name)
+    except TimeoutError:
+        raise _silent(handle) from None
     return Response(status_code=204)
+
+
+def _silent(handle: SessionHandle) -> Unavailable:
+    """Its worker does not answer; it may well live, and 410 would have the caller give it up."""
+    return Unavailable(
+        f'worker "{handle.worker}" of the session does not answer; retry after 1 s',
+        cause="link_lost",
+        retry_after_ms=1000,
+    )
 
 
 @answered
