@@ -98,7 +98,7 @@ def _executors(pool: PythonPool, image: str, settings: Settings) -> Json:
         "imagePullPolicy": settings.pull_policy,
         # A native sidecar: it starts before the agent and ends after it.
         "restartPolicy": "Always",
-        "command": ["python", "-m", "pythonpool_worker.keeper"],
+        "command": ["python", "-P", "-m", "pythonpool_worker.keeper"],
         "args": ["--config", f"{RUN_FOLDER}/worker.json", "--worker", "$(POD_NAME)"],
         "env": _environment(pool),
         "resources": {
@@ -122,7 +122,7 @@ def _agent(pool: PythonPool, settings: Settings) -> Json:
         "name": "agent",
         "image": settings.agent_image,
         "imagePullPolicy": settings.pull_policy,
-        "command": ["python", "-m", "pythonpool_worker.agent"],
+        "command": ["python", "-P", "-m", "pythonpool_worker.agent"],
         "args": [
             *("--config", f"{RUN_FOLDER}/worker.json"),
             *("--worker", "$(POD_NAME)"),

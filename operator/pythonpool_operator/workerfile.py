@@ -26,6 +26,12 @@ def worker_file(pool: PythonPool) -> str:
     """The text of `worker.json` (protocols.md, section 7); the worker's name is not in it."""
     fixed = fixed_part(normalised_spec(pool))
     spec = {name: value for name, value in fixed.items() if name not in _NOT_FOR_WORKERS}
+    executor = spec["resources"]["executorMemoryBytes"]
+    # The keeper reads quantities, under the names of a manifest.
+    spec["resources"] |= {
+        "memory": str(spec["resources"]["memoryBytes"]),
+        "executorMemory": None if executor is None else str(executor),
+    }
     content = {
         "pool": pool.name,
         "generation": 0,
