@@ -3,13 +3,13 @@
 import http.client
 import json
 import socket
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.house import House
+from flows.house import House, wait_for
 from flows.whole import Answer, Asker, processes_below
 
 
@@ -109,24 +109,18 @@ class Beside:
         return self.threads.submit(self.asker.in_session, handle, command, args, query)
 
 
-def answers_in_order(
-    asker: Asker, pool: str, calls: list[tuple[str, Any]], queued: int
-) -> list[tuple[float, Answer]]:
-    """Send calls so that they wait in this order; when each was answered, and how."""
-    threads = ThreadPoolExecutor(len(calls))
-    answers: list[Future[tuple[float, Answer]]] = []
-    for number, (command, args) in enumerate(calls, 1):
-        answers.append(threads.submit(_timed, asker, pool, command, args))
-        until = time.monotonic() + 10
-        while asker.pool(pool)["queued"] < queued + number:
-            assert time.monotonic() < until, "the call does not wait"
-    with threads:
+def answers_in_order(asker: Asker, pool: str, calls: list[tuple[str, Any]]) -> list[Answer]:
+    """Send calls so that they wait in this order, in a line that is empty; their answers."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        answers: list[Future[Answer]] = []
+        for number, (command, args) in enumerate(calls, 1):
+            answers.append(threads.submit(asker.run, pool, command, args))
+            wait_for(partial(_has_queued, asker, pool, number))
         return [answer.result() for answer in answers]
 
 
-def _timed(asker: Asker, pool: str, command: str, args: Any) -> tuple[float, Answer]:
-    answer = asker.run(pool, command, args)
-    return time.monotonic(), answer
+def _has_queued(asker: Asker, pool: str, number: int) -> bool:
+    return bool(asker.pool(pool)["queued"] == number)
 
 
 def lines(path: Path) -> list[str]:
