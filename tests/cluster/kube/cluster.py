@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from cluster.kube.access import Access, write_yaml
+from cluster.kube.containerd import start_containerd
 from cluster.kube.controlplane import (
     ControlPlane,
     Endpoints,
@@ -15,7 +16,7 @@ from cluster.kube.dns import start_dns
 from cluster.kube.images import import_pause
 from cluster.kube.machine import keep_machine
 from cluster.kube.network import make_network
-from cluster.kube.node import start_containerd, start_node
+from cluster.kube.node import start_node
 from cluster.kube.places import API, BRIDGE_ADDRESS, NODES, run_folder
 from cluster.kube.processes import Ground, marked
 from cluster.kube.programs import program
@@ -76,7 +77,7 @@ def make_cluster() -> None:
         start_controllers(plane)
         start_dns(plane)
         for node in NODES:
-            start_containerd(plane, node)
+            start_containerd(ground, node)
             import_pause(node)
     with step(f"{len(NODES)} nodes Ready"):
         for node in NODES:

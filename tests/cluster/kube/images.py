@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +84,8 @@ def provide_images() -> None:
 def import_images() -> None:
     """Load into both nodes what they do not have of the project's images."""
     wanted = {image.reference for image in IMAGES}
-    for node in NODES:
-        _send(node, wanted)
+    with ThreadPoolExecutor() as both:
+        list(both.map(lambda node: _send(node, wanted), NODES))
 
 
 def import_pause(node: Node) -> None:
@@ -92,19 +93,20 @@ def import_pause(node: Node) -> None:
     if not _stamp("pause").exists():
         with step("image pause"):
             _build_pause()
-    layout().send(node, {PAUSE})
+    _send(node, {PAUSE})
 
 
 def layout() -> Layout:
     """The folder of finished images."""
-    return Layout(_folder() / "layout")
+    return Layout(_folder() / "finished")
 
 
 def _send(node: Node, wanted: set[str]) -> None:
     there = images_of(node)
     missing = {name for name in wanted if f"{name}@{layout().digest(name)}" not in there}
     if missing:
-        with step(f"{len(missing)} images into {node.name}"):
+        names = " ".join(name.rpartition("/")[2].partition(":")[0] for name in sorted(missing))
+        with step(f"loaded into {node.name}: {names}"):
             layout().send(node, missing)
 
 
@@ -129,7 +131,12 @@ def _build(image: Image) -> None:
 
 
 def _finish(name: str, reference: str, inputs: str) -> None:
-    _buildah("push", "--quiet", "--disable-compression", reference, layout().reference(reference))
+    pushed = _folder() / "pushed"
+    shutil.rmtree(pushed, ignore_errors=True)
+    # Uncompressed: packing and unpacking on one machine would cost minutes and save nothing.
+    _buildah("push", "-q", "--disable-compression=true", "-f", "oci", reference, f"dir:{pushed}")
+    layout().add(reference, pushed)
+    shutil.rmtree(pushed)
     _stamp(name).write_text(inputs)
 
 

@@ -1,43 +1,50 @@
-"""The folder that holds all images in OCI form, and its way into a node's containerd.
+"""The folder that holds all finished images, and its way into a node's containerd.
 
-Images share their layers there, and a node is sent only the blobs that it does not have.
+Images share their layers there, uncompressed, and a node is sent only the blobs it does not have.
 """
 
+import hashlib
 import json
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from cluster.kube.places import Node
 from cluster.kube.steps import Failed, environment, run
 
-NAME = "org.opencontainers.image.ref.name"
 NAME_FOR_CONTAINERD = "io.containerd.image.name"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """An OCI image layout on disk, written by buildah."""
+    """Blobs named by their SHA-256 as buildah's `dir:` writes them, and a manifest per image."""
 
     folder: Path
 
-    def reference(self, name: str) -> str:
-        """Where buildah is to push the image `name`."""
-        return f"oci:{self.folder}:{name}"
+    def add(self, name: str, pushed: Path) -> None:
+        """Take over the image `name` from the folder that buildah pushed it to as `dir:`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in pushed.iterdir():
+            if path.name not in ("manifest.json", "version"):
+                path.rename(self.folder / path.name)
+        (pushed / "manifest.json").rename(self._manifest(name))
 
     def digest(self, name: str) -> str:
         """Digest of the image's manifest, with `sha256:`; empty when there is no such image."""
-        return next((entry["digest"] for entry in self._entries() if _name(entry) == name), "")
+        manifest = self._manifest(name)
+        return _digest(manifest.read_bytes()) if manifest.exists() else ""
 
     def remove_unused(self) -> None:
-        """Delete the blobs that no image of the index needs any more."""
-        used = {path for entry in self._entries() for path in self._blobs(entry)}
-        for path in (self.folder / "blobs" / "sha256").iterdir():
-            if path not in used:
+        """Delete the blobs that no image needs any more."""
+        used = {path for manifest in self._manifests() for path in self._blobs(manifest)}
+        for path in self.folder.iterdir():
+            if path.suffix != ".manifest" and path not in used:
                 path.unlink()
 
     def send(self, node: Node, names: set[str]) -> None:
@@ -46,8 +53,7 @@ class Layout:
         Raises:
             Failed: containerd refused them; with what it said.
         """
-        there = set(_ctr(node, "content", "ls", "-q").split())
-        entries = [entry for entry in self._entries() if _name(entry) in names]
+        there = set(ctr(node, "content", "ls", "-q").split())
         importer = subprocess.Popen(
             ["ctr", "-a", str(node.containerd), "-n", "k8s.io", "images", "import", "-"],
             stdin=subprocess.PIPE,
@@ -58,60 +64,66 @@ class Layout:
         with importer:
             assert importer.stdin is not None
             assert importer.stdout is not None
-            try:
-                with importer.stdin, tarfile.open(fileobj=importer.stdin, mode="w|") as archive:
-                    self._pack(archive, entries, there)
-            except BrokenPipeError:
-                pass
+            # It ends early when it refuses something, and then says why.
+            with (
+                suppress(BrokenPipeError),
+                importer.stdin,
+                tarfile.open(fileobj=importer.stdin, mode="w|", bufsize=1 << 20) as archive,
+            ):
+                self._pack(archive, names, there)
             said = importer.stdout.read().decode(errors="replace")
         if importer.returncode != 0:
             raise Failed(f"{node.name}: images were not imported: {said.strip()}")
 
-    def _pack(self, archive: tarfile.TarFile, entries: list[Any], there: set[str]) -> None:
-        for entry in entries:
-            for path in self._blobs(entry):
+    def _pack(self, archive: tarfile.TarFile, names: set[str], there: set[str]) -> None:
+        manifests = []
+        for name in sorted(names):
+            content = self._manifest(name).read_bytes()
+            _add(archive, f"blobs/sha256/{_digest(content)[7:]}", content)
+            manifests.append(
+                {
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "digest": _digest(content),
+                    "size": len(content),
+                    "annotations": {NAME_FOR_CONTAINERD: name},
+                }
+            )
+            for path in self._blobs(self._manifest(name)):
                 if f"sha256:{path.name}" not in there:
                     archive.add(path, f"blobs/sha256/{path.name}")
                     there.add(f"sha256:{path.name}")
-        named = [
-            {**entry, "annotations": {NAME: _name(entry), NAME_FOR_CONTAINERD: _name(entry)}}
-            for entry in entries
-        ]
-        _add_json(archive, "oci-layout", {"imageLayoutVersion": "1.0.0"})
-        _add_json(archive, "index.json", {"schemaVersion": 2, "manifests": named})
+        _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        index = {"schemaVersion": 2, "manifests": manifests}
+        _add(archive, "index.json", json.dumps(index).encode())
 
-    def _entries(self) -> list[dict[str, Any]]:
-        """The images; buildah leaves an entry without its name where a newer image has taken it."""
-        index = json.loads((self.folder / "index.json").read_text())
-        return [entry for entry in index["manifests"] if NAME in entry.get("annotations", {})]
+    def _manifests(self) -> list[Path]:
+        return list(self.folder.glob("*.manifest"))
 
-    def _blobs(self, entry: dict[str, Any]) -> Iterator[Path]:
-        manifest = self._blob(entry["digest"])
-        content = json.loads(manifest.read_text())
+    def _manifest(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe='')}.manifest"
+
+    def _blobs(self, manifest: Path) -> Iterator[Path]:
+        content: dict[str, Any] = json.loads(manifest.read_text())
         for part in (*content["layers"], content["config"]):
-            yield self._blob(part["digest"])
-        yield manifest
-
-    def _blob(self, digest: str) -> Path:
-        return self.folder / "blobs" / Path(*digest.split(":"))
+            yield self.folder / part["digest"].removeprefix("sha256:")
 
 
 def images_of(node: Node) -> set[str]:
     """Names and digests of the images that the node's containerd has, as `NAME@DIGEST`."""
-    lines = _ctr(node, "images", "ls").splitlines()[1:]
+    lines = ctr(node, "images", "ls").splitlines()[1:]
     return {f"{words[0]}@{words[2]}" for words in map(str.split, lines)}
 
 
-def _ctr(node: Node, *arguments: str) -> str:
+def ctr(node: Node, *arguments: str) -> str:
+    """Ask the node's containerd, about what it holds for kubelet."""
     return run("ctr", "-a", node.containerd, "-n", "k8s.io", *arguments)
 
 
-def _name(entry: dict[str, Any]) -> str:
-    return str(entry["annotations"][NAME])
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _add_json(archive: tarfile.TarFile, path: str, content: object) -> None:
-    data = json.dumps(content).encode()
+def _add(archive: tarfile.TarFile, path: str, data: bytes) -> None:
     member = tarfile.TarInfo(path)
     member.size = len(data)
     archive.addfile(member, BytesIO(data))

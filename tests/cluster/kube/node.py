@@ -1,56 +1,12 @@
-"""One node: containerd, kubelet and kube-proxy in the node's network namespace."""
+"""What makes a node of one that runs containers: kubelet and kube-proxy, in its namespace."""
 
-import json
 from typing import Any
 
 from cluster.kube.access import write_yaml
 from cluster.kube.cgroups import make_cgroup
 from cluster.kube.controlplane import ControlPlane
-from cluster.kube.images import PAUSE
 from cluster.kube.places import BRIDGE_ADDRESS, PODS, Node
 from cluster.kube.programs import program
-
-CONTAINERD = """\
-version = 2
-root = "{folder}/containerd"
-state = "{folder}/state"
-
-[grpc]
-address = "{socket}"
-
-[plugins."io.containerd.internal.v1.opt"]
-path = "{folder}/opt"
-
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{pause}"
-# Without CAP_SYS_RESOURCE runc dies where it is to lower a score.
-restrict_oom_score_adj = true
-# Sandboxes' namespaces below the state folder, so that nothing is to be looked for elsewhere.
-netns_mounts_under_state_dir = true
-stream_server_address = "127.0.0.1"
-
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "overlayfs"
-
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{folder}/cni"
-"""
-
-
-def start_containerd(plane: ControlPlane, node: Node) -> None:
-    """Start the node's containerd and wait until it answers."""
-    folder = node.folder
-    (folder / "cni").mkdir(parents=True)
-    (folder / "cni" / "pythonpool.conflist").write_text(json.dumps(_cni(node)))
-    config = folder / "containerd.toml"
-    config.write_text(CONTAINERD.format(folder=folder, socket=node.containerd, pause=PAUSE))
-    role = f"containerd@{node.name}"
-    plane.ground.start(role, "containerd", "--config", config, namespace=node.name)
-    plane.ground.wait(role, "containerd's socket", node.containerd.is_socket)
 
 
 def start_node(plane: ControlPlane, node: Node) -> None:
@@ -76,23 +32,6 @@ def start_node(plane: ControlPlane, node: Node) -> None:
         f"--hostname-override={node.name}",
         namespace=node.name,
     )
-
-
-def _cni(node: Node) -> dict[str, Any]:
-    ranges = [[{"subnet": node.pods}]]
-    addresses = {
-        "type": "host-local",
-        "dataDir": str(node.folder / "addresses"),
-        "ranges": ranges,
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True}
-    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return {
-        "cniVersion": "0.4.0",
-        "name": "pythonpool",
-        "plugins": [{**bridge, "ipam": addresses}, ports],
-    }
 
 
 def _kubelet(plane: ControlPlane, node: Node) -> dict[str, Any]:

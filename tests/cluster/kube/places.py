@@ -67,6 +67,11 @@ class Node:
         return run_folder() / self.name
 
     @property
+    def store(self) -> Path:
+        """Its images, kept when the cluster is gone."""
+        return cache_folder() / "images" / self.name
+
+    @property
     def containerd(self) -> Path:
         """Socket of its containerd, for `ctr -a SOCKET -n k8s.io …`."""
         return self.folder / "containerd.sock"

@@ -70,12 +70,12 @@ class Ground:
                 raise Failed(f"{what} not there after {seconds:.0f} s: {self._last(role)}")
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Kill what this ground started and wait for its end."""
-        kill(process.pid for process in self._started.values())
-        for process in self._started.values():
+    def stop(self, *roles: str) -> None:
+        """Kill these programs, all without names, and wait for their end."""
+        ended = [self._started.pop(role) for role in roles or tuple(self._started)]
+        kill(process.pid for process in ended)
+        for process in ended:
             process.wait()
-        self._started.clear()
 
     def _last(self, role: str) -> str:
         log = self.log(role)
