@@ -14,6 +14,21 @@ LATE_SECONDS = 0.25
 UNANSWERED = ("reset", "gone", "silent")
 """Codes of the caller's own: the connection brought no answer."""
 
+EXPECTED = frozenset(
+    (
+        "ok",
+        "command_failed",
+        "timeout",
+        "worker_crashed",
+        "out_of_memory",
+        "resource_exhausted",
+        "unavailable",
+        "session_lost",
+        *UNANSWERED,
+    )
+)
+"""What may come back when code and processes fail; anything else is a defect or a wrong request."""
+
 Rule = Callable[[History], Iterable[str]]
 
 
@@ -95,7 +110,8 @@ def _running(history: History) -> Iterator[tuple[float, float, Line]]:
             yield line.at, ends[line.id], line
         elif call is not None and call.code == "timeout":
             known = min(call.answered - 2 * LATE_SECONDS, call.sent + call.timeout - LATE_SECONDS)
-            yield line.at, max(line.at, known), line
+            if known > line.at:
+                yield line.at, known, line
 
 
 def counters_grow(history: History) -> Iterator[str]:
@@ -142,6 +158,13 @@ def resets_have_a_cause(history: History) -> Iterator[str]:
             yield f"{call.nonce}: its connection was lost at {call.answered:.3f}, for no reason"
 
 
+def codes_are_known(history: History) -> Iterator[str]:
+    """No `internal`, and nothing that only a wrong request gets."""
+    for call in history.sent:
+        if call.code not in EXPECTED:
+            yield f"{call.nonce} was answered with {call.code}"
+
+
 RULES: tuple[Rule, ...] = (
     own_nonce,
     at_most_once,
@@ -151,4 +174,5 @@ RULES: tuple[Rule, ...] = (
     counters_grow,
     answers_in_time,
     resets_have_a_cause,
+    codes_are_known,
 )

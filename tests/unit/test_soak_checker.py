@@ -131,6 +131,7 @@ FORGED = {
     "a session whose calls count twice": ("counters_grow", changed("h", count=4)),
     "a crashed call that left a trace": ("counters_grow", changed("j", count=5)),
     "a late answer": ("answers_in_time", changed("c", answered=3.4)),
+    "a defect of our own": ("codes_are_known", changed("c", code="internal")),
     "no answer": ("answers_in_time", changed("c", code="silent")),
     "later than the pause was long": ("answers_in_time", changed("k", answered=10.5)),
     "a connection lost for no reason": (

@@ -1,0 +1,214 @@
+"""The load: callers that never retry, keep their connections and write down what they saw."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from soak.history import Outcome, Sent
+from soak.rawhttp import Connection, Reply
+
+POOL = "ledger"
+_QUEUE_SECONDS = 3.0
+_PATIENCE_SECONDS = 25.0
+
+_SHAPES: dict[str, float] = {
+    "sleep": 72,
+    "spin": 6,
+    "raise": 5,
+    "large": 2,
+    "flood": 1,
+    "threads": 1,
+    "spawn": 1,
+    "swallow": 1.5,
+    "gil": 1,
+    "stop": 1,
+    "exit": 1.5,
+    "kill": 1.5,
+    "hog": 0.4,
+}
+_STUCK = ("swallow", "gil", "stop", "hog")
+_SESSION_SHAPES = {"sleep": 88, "raise": 5, "swallow": 2, "exit": 2, "kill": 2, "gil": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the callers call, and with what token."""
+
+    host: str
+    port: int
+    token: str
+
+    def connection(self) -> Connection:
+        """A connection of one's own."""
+        return Connection(self.host, self.port, self.token)
+
+
+@dataclass(slots=True)
+class Log:
+    """What all callers saw.
+
+    Attributes:
+        sent: one entry for each call.
+        opens: how openings of sessions ended, by code.
+        causes: the causes of errors, by code and cause.
+    """
+
+    sent: list[Sent] = field(default_factory=list)
+    opens: dict[str, int] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Caller:
+    """One caller on one connection; its calls follow from its seed.
+
+    Attributes:
+        name: unique; begins its nonces.
+        interval_seconds: from the start of one call to that of the next, at least.
+    """
+
+    name: str
+    target: Target
+    log: Log
+    interval_seconds: float
+    chance: random.Random
+    _line: Connection = field(init=False)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self._line = self.target.connection()
+
+    async def call_until(self, end: float) -> None:
+        """Single calls, one after the other."""
+        await asyncio.sleep(self.chance.uniform(0.0, self.interval_seconds))
+        while (began := time.monotonic()) < end:
+            await self._single()
+            await asyncio.sleep(max(0.0, began + self.interval_seconds - time.monotonic()))
+        await self._line.close()
+
+    async def hold_sessions_until(self, end: float) -> None:
+        """Sessions, one after the other, each with calls that count."""
+        while time.monotonic() < end:
+            handle = await self._open()
+            if handle is None:
+                await asyncio.sleep(self.interval_seconds)
+                continue
+            await self._use(handle, end)
+        await self._line.close()
+
+    async def _single(self) -> None:
+        chance = self.chance
+        shape = chance.choices(list(_SHAPES), list(_SHAPES.values()))[0]
+        seconds = chance.uniform(0.0, 0.04)
+        timeout = chance.uniform(0.1, 1.5) if shape in _STUCK else 5.0
+        if shape == "sleep" and chance.random() < 0.03:
+            seconds, timeout = 30.0, chance.uniform(0.1, 1.5)
+        leaves_after = chance.uniform(0.0, 0.3) if chance.random() < 0.04 else None
+        path = f"/v1/pools/{POOL}/execute/work"
+        args = {"shape": shape, "seconds": seconds}
+        await self._call(path, args, timeout, leaves_after=leaves_after)
+
+    async def _open(self) -> str | None:
+        try:
+            reply = await asyncio.wait_for(
+                self._line.ask("POST", "/v1/sessions", {"pool": POOL, "ttl_seconds": 600}),
+                _PATIENCE_SECONDS,
+            )
+        except ConnectionError:
+            self._count(self.log.opens, "reset")
+            return None
+        except TimeoutError:
+            self._count(self.log.opens, "silent")
+            return None
+        code = "ok" if reply.status == 201 else _text(reply, "code")
+        self._count(self.log.opens, code)
+        return str(reply.json["session_id"]) if code == "ok" else None
+
+    async def _use(self, handle: str, end: float) -> None:
+        name = f"{self.name}-s{self._number}"
+        for _ in range(self.chance.randint(10, 60)):
+            began = time.monotonic()
+            if began >= end:
+                break
+            shape = self.chance.choices(list(_SESSION_SHAPES), list(_SESSION_SHAPES.values()))[0]
+            timeout = self.chance.uniform(0.1, 1.0) if shape in _STUCK else 5.0
+            path = f"/v1/sessions/{handle}/execute/tally"
+            args = {"shape": shape, "seconds": self.chance.uniform(0.0, 0.02)}
+            code = await self._call(path, args, timeout, session=name)
+            if code in ("session_lost", "session_not_found", "session_expired"):
+                return
+            await asyncio.sleep(max(0.0, began + self.interval_seconds - time.monotonic()))
+        try:
+            await asyncio.wait_for(
+                self._line.ask("DELETE", f"/v1/sessions/{handle}"), _PATIENCE_SECONDS
+            )
+        except (ConnectionError, TimeoutError):
+            self._count(self.log.opens, "delete failed")
+
+    async def _call(
+        self,
+        path: str,
+        args: dict[str, Any],
+        timeout: float,
+        *,
+        session: str = "",
+        leaves_after: float | None = None,
+    ) -> str:
+        self._number += 1
+        nonce = f"{self.name}-{self._number}"
+        query = f"?timeout={timeout:.3f}&queue_timeout={_QUEUE_SECONDS}"
+        allowed = timeout + _QUEUE_SECONDS
+        patience = allowed + _PATIENCE_SECONDS if leaves_after is None else leaves_after
+        reply, code = None, ""
+        sent = time.monotonic()
+        try:
+            asking = self._line.ask("POST", path + query, {"nonce": nonce, **args})
+            reply = await asyncio.wait_for(asking, patience)
+        except ConnectionError:
+            code = "reset"
+        except TimeoutError:
+            code = "silent" if leaves_after is None else "gone"
+        entry = _entry(nonce, session, (sent, time.monotonic(), allowed, timeout), reply, code)
+        self.log.sent.append(entry)
+        if reply is not None and entry.code != "ok":
+            self._count(self.log.causes, f"{entry.code}: {_text(reply, 'cause')}")
+        return entry.code
+
+    def _count(self, table: dict[str, int], key: str) -> None:
+        table[key] = table.get(key, 0) + 1
+
+
+def _entry(
+    nonce: str,
+    session: str,
+    times: tuple[float, float, float, float],
+    reply: Reply | None,
+    code: str,
+) -> Sent:
+    sent, answered, allowed, timeout = times
+    if reply is None:
+        return Sent(nonce, sent, answered, code, "unknown", allowed, timeout, session=session)
+    body = reply.json if isinstance(reply.json, dict) else {}
+    is_ok = reply.status == 200
+    outcome: Outcome = "finished" if is_ok else body.get("outcome", "unknown")
+    return Sent(
+        nonce=nonce,
+        sent=sent,
+        answered=answered,
+        code="ok" if is_ok else str(body.get("code", f"status {reply.status}")),
+        outcome=outcome,
+        allowed=allowed,
+        timeout=timeout,
+        id=reply.fields.get("pythonpool-execution-id", ""),
+        echoed=body.get("nonce") if is_ok else None,
+        worker=reply.fields.get("pythonpool-worker", ""),
+        session=session,
+        count=body.get("count") if is_ok else None,
+    )
+
+
+def _text(reply: Reply, member: str) -> str:
+    body = reply.json
+    return str(body.get(member, "")) if isinstance(body, dict) else f"status {reply.status}"

@@ -1,0 +1,109 @@
+"""Carries a schedule of faults out on one `up`, and notes what each may excuse."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from soak.family import of_role
+from soak.faults import Fault
+from soak.history import Pause
+from soak.linkproxy import LinkProxy
+
+BACK_SECONDS = 5.0
+"""API.md 4: a router that dies is back on its socket within it."""
+
+_SILENCE_SECONDS = 9.0
+"""A link that brings nothing is broken after 6 s, looked at every 2 s; and a second."""
+
+_DELAY_SECONDS = 0.05
+
+_Any = TypeVar("_Any")
+
+
+@dataclass(slots=True)
+class Strikes:
+    """Does what the schedule says.
+
+    Attributes:
+        root: the pid of `up`.
+        proxies: one for each router.
+        report: is told each fault as it is done.
+        pauses: what it may excuse, so far.
+    """
+
+    root: int
+    proxies: Sequence[LinkProxy]
+    report: Callable[[str], None]
+    pauses: list[Pause] = field(default_factory=list)
+
+    async def carry_out(self, faults: Sequence[Fault], began: float) -> None:
+        """All of them, in time; returns when the last one is over."""
+        async with asyncio.TaskGroup() as group:
+            for fault in faults:
+                await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
+                group.create_task(self._strike(fault))
+
+    async def _strike(self, fault: Fault) -> None:
+        if fault.target == "link":
+            self.report(str(fault))
+            await self._on_link(fault, _chosen(self.proxies, fault.choice))
+            return
+        pids = of_role(self.root, fault.target)
+        if not pids:
+            self.report(f"{fault}: there is none")
+            return
+        pid = _chosen(pids, fault.choice)
+        self.report(f"{fault}: pid {pid}")
+        with contextlib.suppress(ProcessLookupError):
+            await self._on_process(fault, pid)
+
+    async def _on_process(self, fault: Fault, pid: int) -> None:
+        now = time.monotonic()
+        if fault.kind == "kill":
+            os.kill(pid, signal.SIGKILL)
+            if fault.target == "router":
+                self.pauses.append(Pause(now, now + BACK_SECONDS, str(fault)))
+            return
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(fault.seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        if fault.target in ("agent", "router"):
+            self.pauses.append(Pause(now, time.monotonic() + 0.5, str(fault)))
+
+    async def _on_link(self, fault: Fault, proxy: LinkProxy) -> None:
+        now, more = time.monotonic(), 0.0
+        match fault.kind:
+            case "reset":
+                proxy.reset()
+                return
+            case "halve":
+                proxy.halve()
+                return
+            case "cut":
+                proxy.is_cut = True
+                proxy.reset()
+                await asyncio.sleep(fault.seconds)
+                proxy.is_cut = False
+                return
+            case "swallow":
+                proxy.swallows, more = True, _SILENCE_SECONDS
+                await asyncio.sleep(fault.seconds)
+                proxy.swallows = False
+                proxy.reset()
+            case _:
+                proxy.delay_seconds, more = _DELAY_SECONDS, 1.0
+                await asyncio.sleep(fault.seconds)
+                proxy.delay_seconds = 0.0
+        self.pauses.append(Pause(now, time.monotonic() + more, str(fault)))
+
+
+def _chosen(among: Sequence[_Any], choice: float) -> _Any:
+    return among[min(int(choice * len(among)), len(among) - 1)]
