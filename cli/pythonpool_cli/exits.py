@@ -1,5 +1,6 @@
 """How a verb ends: exit codes of API.md section 4, and errors as one line with the next command."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,10 +43,11 @@ _NEXT = {
     "session_lost": "open a new one: {prog} session create {pool}",
     "session_not_found": "see: {prog} session list",
     "timeout": "allow more time: --timeout SECONDS",
-    "unauthenticated": "set PYTHONPOOL_TOKEN, PYTHONPOOL_TOKEN_FILE or PYTHONPOOL_HOME",
+    "unauthenticated": "set PYTHONPOOL_TOKEN or PYTHONPOOL_TOKEN_FILE",
     "unavailable": "see: {prog} workers {pool}",
     "worker_not_found": "see: {prog} workers {pool}",
 }
+_FRAME = re.compile(r'^  File "([^"\n]+)", line (\d+)', re.MULTILINE)
 _NO_CONNECTION = "start one: {prog} up FILE, or set PYTHONPOOL_URL"
 
 
@@ -78,10 +80,10 @@ def exit_code_of(error: PythonPoolError) -> int:
 
 def failure_of(error: PythonPoolError, prog: str, values: Mapping[str, Any]) -> Failure:
     """The error as one line: what and which value, from the router; then what to do next."""
-    line = one_line(error.detail)
+    line = one_line(error.detail) + _place(error.exception)
     step = _next_step(error, values).format(prog=prog, pool=values.get("pool") or "POOL")
     # A detail that already ends with the way out is not given a second one.
-    if step and step not in line and "see: " not in line:
+    if step and step not in line and "see: " not in line and "retry after" not in line:
         line += f"; {step}"
     return Failure(line, exit_code_of(error))
 
@@ -89,6 +91,12 @@ def failure_of(error: PythonPoolError, prog: str, values: Mapping[str, Any]) -> 
 def one_line(text: str) -> str:
     """`text` without line breaks and other runs of white space."""
     return " ".join(text.split())
+
+
+def _place(exception: Mapping[str, Any] | None) -> str:
+    """Where the command raised: its last frame, as ` (FILE, line N)`; or empty."""
+    frames = _FRAME.findall((exception or {}).get("traceback") or "")
+    return " ({}, line {})".format(*frames[-1]) if frames else ""
 
 
 def _next_step(error: PythonPoolError, values: Mapping[str, Any]) -> str:
@@ -100,6 +108,8 @@ def _next_step(error: PythonPoolError, values: Mapping[str, Any]) -> str:
         return one_line(error.suggestion).replace("{", "{{").replace("}", "}}")
     if error.retry_after_ms is not None and exit_code_of(error) == REFUSED:
         return f"try again in {error.retry_after_ms / 1000:.1f} s"
-    if error.code == "invalid_argument" and "command" not in values:
+    if error.code == "invalid_argument" and not error.detail.startswith(
+        f"{values.get('command')}: "
+    ):
         return ""  # not about a command's args
     return _NEXT.get(error.code, "")

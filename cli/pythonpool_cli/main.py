@@ -35,6 +35,11 @@ VERBS = {
     "crd": Entry("pythonpool_cli.crd:crd", "Print the CustomResourceDefinition."),
     "version": Entry("pythonpool_cli.version:version", "Print the version."),
 }
+_WHERE = """\b
+PYTHONPOOL_HOME   where `up` keeps token, sockets and logs; ~/.local/state/pythonpool
+PYTHONPOOL_URL    the router that is asked; that of the running `up`
+PYTHONPOOL_TOKEN  or PYTHONPOOL_TOKEN_FILE: what is shown to it; that of the home
+"""
 LATER = {
     "top": "see: {prog} pools",
     "explain": "see: {prog} run --help",
@@ -74,7 +79,8 @@ class Verbs(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in VERBS.items()])
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_WHERE)
+@click.version_option(package_name="pythonpool", message="%(prog)s %(version)s")
 def verbs() -> None:
     """Pools of warm Python workers, on this machine and in a cluster."""
 
@@ -107,10 +113,23 @@ def run_verb(argv: Sequence[str], prog: str) -> int:
 
 def main() -> None:
     """The entry point of `pythonpool` and of `kubectl pythonpool`."""
+    _open_closed_streams()
     prog = Path(sys.argv[0]).name.replace("kubectl-pythonpool", "kubectl pythonpool")
     if prog.startswith("__main__"):
         prog = "pythonpool"
     sys.exit(run_verb(sys.argv[1:], prog))
+
+
+def _open_closed_streams() -> None:
+    """What the shell closed (`>&-`) becomes /dev/null; else a socket would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - to the end
 
 
 def _said(line: str, code: int) -> int:

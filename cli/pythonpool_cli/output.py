@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pythonpool_cli.exits import READER_GONE
+from pythonpool_cli.exits import FAILED, READER_GONE, Failure
 
 TEXT = "text"
 JSON = "json"
@@ -27,15 +27,21 @@ Column = tuple[str, Callable[[Mapping[str, Any]], object]]
 
 
 def write(data: bytes) -> None:
-    """Write to stdout at once. A reader that has left ends the program, without a word."""
+    """Write to stdout at once. A reader that has left ends the program, without a word.
+
+    Raises:
+        Failure: it can not be written, as where the disk is full.
+    """
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is still buffered would raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(READER_GONE) from None
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(READER_GONE) from None
+        raise Failure(f"the output can not be written: {error.strerror}", FAILED) from error
 
 
 def line(text: str) -> None:

@@ -1,6 +1,7 @@
 """`up`: the pools of some manifests on this machine."""
 
 import os
+import re
 from collections.abc import Callable
 
 import click
@@ -16,21 +17,47 @@ from pythonpool_local.supervisor import UpOptions
 
 _PORT = click.IntRange(0, 65535)
 
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+def _host_names(
+    context: click.Context, option: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise click.BadParameter(
+                f"{name!r} must be a host name without a port", context, option
+            )
+    return names
+
 
 @click.command(cls=Verb)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--detach", is_flag=True, help="Return when ready; `down` ends it.")
-@click.option("--port", type=_PORT, default=8080, show_default=True, help="0: any free port.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Allow a further Host name.")
+@click.option(
+    "--port", type=_PORT, metavar="PORT", default=8080, show_default=True, help="0: any free port."
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=_host_names,
+    help="Allow a further Host name.",
+)
 @click.option(
     "--routers",
     type=click.IntRange(1, 64),
+    metavar="N",
     default=1,
     show_default=True,
     help="Router processes that share the port.",
 )
 @click.option(
-    "--monitoring-port", type=_PORT, help="A port for probes and metrics without a token."
+    "--monitoring-port",
+    type=_PORT,
+    metavar="PORT",
+    help="A port for probes and metrics without a token.",
 )
 @output_option
 def up(

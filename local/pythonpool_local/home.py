@@ -108,8 +108,19 @@ def prepare(home: Home) -> None:
 
 
 def _make_token(path: Path) -> None:
-    """A token of 256 bits; one that is there is kept, for callers may know it."""
-    if path.exists() and path.read_text().strip():
+    """A token of 256 bits; one that is there is kept, for callers may know it.
+
+    Raises:
+        Refusal: what is there can not be sent in a header.
+    """
+    kept = path.read_bytes().strip() if path.exists() else b""
+    if kept:
+        if not all(0x21 <= byte <= 0x7E for byte in kept):
+            raise Refusal(
+                f"the token in {path} must be one line of printable ASCII without spaces: "
+                "remove the file, and a new one is made",
+                USAGE,
+            )
         path.chmod(0o600)
         return
     fresh = path.with_name(f".token-{os.getpid()}")

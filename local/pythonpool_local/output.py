@@ -4,6 +4,7 @@ The supervisor calls `bound` now and then; it never reads what flows, so a noisy
 nothing.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -46,14 +47,29 @@ def bound(path: Path, most_bytes: int) -> None:
 
 
 def last_lines(path: Path, lines: int = TOLD_LINES) -> str:
-    """The end of a log, for people; empty when there is none."""
+    """The last lines that the user's own code wrote, for people; empty when there are none.
+
+    What agent and keeper record about themselves is left out: its gist is the reason of a failure.
+    """
     try:
         with path.open("rb") as log:
             log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             text = log.read(_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.rstrip().splitlines()[-lines:])
+    written = [_written(line) for line in text.splitlines()]
+    return "\n".join([line for line in written if line][-lines:])
+
+
+def _written(line: str) -> str:
+    """What the user's code wrote in this line of a log; empty when it is a record of ours."""
+    if not line.startswith("{"):
+        return line.rstrip()
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line.rstrip()
+    return str(record.get("line", "")) if "event" in record else line.rstrip()
 
 
 def forget_old(folder: Path, living: set[str], kept: int) -> None:

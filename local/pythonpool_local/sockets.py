@@ -8,8 +8,12 @@ from pythonpool_local.refusal import UNAVAILABLE, USAGE, Refusal
 BACKLOG = 4096
 
 
-def listen(port: int) -> socket.socket:
+def listen(port: int, option: str = "--port") -> socket.socket:
     """Listen on 127.0.0.1, or on [::1] where there is no IPv4; port 0 takes a free one.
+
+    Args:
+        port: from 0 to 65535.
+        option: the one to choose another port with.
 
     Raises:
         Refusal: the port is taken, or may not be used.
@@ -18,11 +22,11 @@ def listen(port: int) -> socket.socket:
         return _listen(socket.AF_INET, "127.0.0.1", port)
     except OSError as error:
         if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            raise _refusal(port, error) from None
+            raise _refusal(port, option, error) from None
     try:
         return _listen(socket.AF_INET6, "::1", port)
     except OSError as error:
-        raise _refusal(port, error) from None
+        raise _refusal(port, option, error) from None
 
 
 def url(listening: socket.socket) -> str:
@@ -44,8 +48,9 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
     return made
 
 
-def _refusal(port: int, error: OSError) -> Refusal:
+def _refusal(port: int, option: str, error: OSError) -> Refusal:
     if error.errno == errno.EADDRINUSE:
-        line = f"port {port} is taken by another program: choose one with --port, or --port 0"
+        line = f"port {port} is taken by another program: choose one with {option}, or {option} 0"
         return Refusal(line, UNAVAILABLE)
-    return Refusal(f"port {port} can not be used: {error.strerror}; choose one with --port", USAGE)
+    line = f"port {port} can not be used: {error.strerror}; choose one with {option}"
+    return Refusal(line, USAGE)

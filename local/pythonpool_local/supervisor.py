@@ -26,6 +26,9 @@ from pythonpool_local.routers import Routers
 FINISH_SECONDS = 10.0
 """How long running calls may go on after Ctrl-C."""
 
+_WORD_SECONDS = 0.5
+"""An end that takes longer than this is explained."""
+
 _ROUTER_SECONDS = 1.0
 _SERVING_SECONDS = 10.0
 _TICK_SECONDS = 1.0
@@ -80,7 +83,9 @@ class Supervisor:
             listening = stack.enter_context(sockets.listen(self._options.port))
             monitoring = None
             if self._options.monitoring_port is not None:
-                monitoring = stack.enter_context(sockets.listen(self._options.monitoring_port))
+                monitoring = stack.enter_context(
+                    sockets.listen(self._options.monitoring_port, "--monitoring-port")
+                )
             self._url = sockets.url(listening)
             self._routers = Routers(
                 self._ground,
@@ -204,16 +209,28 @@ class Supervisor:
         """Refuse, finish, kill; nothing is left when this returns."""
         self._stopping.set()
         self._routers.refuse()
-        if self._is_ready:
-            self._console.warn(f"running calls may finish, for {FINISH_SECONDS:.0f} s at most")
         ending = asyncio.create_task(self._end_gently())
         hurrying = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait([ending, hurrying], return_when=asyncio.FIRST_COMPLETED)
+        await self._first_of(ending, hurrying)
         await self._children.end_all()
         await ending
         hurrying.cancel()
         self._published.close()
         leftovers.clean(self._home)
+
+    async def _first_of(self, ending: asyncio.Task[None], hurrying: asyncio.Task[bool]) -> None:
+        """Wait for either; say why it takes time when it does."""
+        both = [ending, hurrying]
+        first = asyncio.FIRST_COMPLETED
+        done, _ = await asyncio.wait(both, timeout=_WORD_SECONDS, return_when=first)
+        if done:
+            return
+        if self._is_ready:
+            self._console.warn(
+                f"running calls may finish, for {FINISH_SECONDS:.0f} s at most; "
+                "a second Ctrl-C kills them"
+            )
+        await asyncio.wait(both, return_when=first)
 
     async def _end_gently(self) -> None:
         await self._pools.end(FINISH_SECONDS)

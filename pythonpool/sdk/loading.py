@@ -102,6 +102,8 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 def _what(error: BaseException) -> str:
     """Type, message, and where it was raised, in one line."""
+    if isinstance(error, SyntaxError):  # it was not raised by the code that it is about
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"[:700]
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split())

@@ -14,7 +14,7 @@ from pythonpool.sdk.commands import catalogue
 from pythonpool_worker import linux
 from pythonpool_worker.template.forking import serve_forks
 from pythonpool_worker.template.safety import why_not_forked
-from pythonpool_worker.template.worker import Worker, load, one_line, read_worker
+from pythonpool_worker.template.worker import Worker, load, read_worker, why_not_started
 
 # Beside it in a packet of 64 KiB there must be room for the rest of the message.
 _MAX_INLINE_CATALOGUE = 60 * 1024
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         rows = catalogue(adapter)
     except BaseException as error:  # noqa: BLE001 - whatever user code raised is the answer
         traceback.print_exc()
-        _say(keeper, {"t": "failed", "reason": one_line(error)})
+        _say(keeper, {"t": "failed", "reason": why_not_started(error)})
         return 1
     why = _why_spawned(adapter, keeper)
     _say_ready(keeper, worker, rows, why)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pythonpool.messages import Kind, frame
 from pythonpool_worker.template.child import Ends, become_executor
-from pythonpool_worker.template.worker import load, one_line, read_worker
+from pythonpool_worker.template.worker import load, read_worker, why_not_started
 
 
 def main(arguments: list[str]) -> None:
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
         adapter.start()
     except BaseException as error:  # noqa: BLE001 - whatever user code raised is the answer
         traceback.print_exc()
-        reason = json.dumps({"reason": one_line(error)}).encode()
+        reason = json.dumps({"reason": why_not_started(error)}).encode()
         os.write(ends.channel, frame(Kind.FAILED, 0, reason))
         sys.exit(1)
     become_executor(worker, adapter, ends, keeper_pid)

@@ -53,12 +53,12 @@ def load(worker: Worker) -> Adapter:
     return load_adapter(worker.adapter, worker.config)
 
 
-def one_line(error: BaseException) -> str:
-    """What was raised, for a status: type and message, cut at 1,000 characters.
+def why_not_started(error: BaseException) -> str:
+    """What `load` or `start()` raised, for a status: one line, cut at 1,000 characters.
 
-    An `AdapterError` says all in its message.
+    An `AdapterError` says all in its message; anything else is out of the adapter's `start()`.
     """
     text, name = " ".join(str(error).split()), type(error).__name__
     if isinstance(error, AdapterError) and text:
         return text[:1000]
-    return f"{name}: {text}"[:1000] if text else name
+    return f"start() raised {name}: {text}"[:1000] if text else f"start() raised {name}"
