@@ -11,8 +11,9 @@ SIGKILL, SIGCONT = 9, 18
 DUMP_SECONDS = 0.05
 UNKILLABLE_SECONDS = 0.1
 MAX_STACK_BYTES = 32 * 1024
-# faulthandler writes thread by thread; a pause this long after the main thread's means the end.
-_QUIET_SECONDS = 0.003
+# faulthandler writes piece by piece; a pause this long may be the end of a dump without a last line
+# that is known. Shorter ones come of a busy machine, and would cut the dump in its middle.
+_QUIET_SECONDS = 0.02
 _LOOK_AGAIN_SECONDS = 0.005
 # What the last line of a whole dump looks like: the main thread comes last, and each of our
 # processes is started by `python -m`. `...` stands for frames beyond the first hundred.
@@ -43,6 +44,7 @@ class Kill:
         self._on_sent: OnSent | None = on_sent
         self._text = b""
         self._timer: Timer | None = None
+        self._quiet: Timer | None = None
         self._was_sent = False
         self._looks_left = round(UNKILLABLE_SECONDS / _LOOK_AGAIN_SECONDS)
 
@@ -69,9 +71,10 @@ class Kill:
         self._drain()
         if self._text.endswith(_LAST_LINES) and b"Current thread" in self._text:
             self._send()
-        elif b"Current thread" in self._text and self._timer:
-            self._timer.cancel()
-            self._timer = self._loop.after(_QUIET_SECONDS, self._send)
+        elif b"Current thread" in self._text:
+            if self._quiet:
+                self._quiet.cancel()
+            self._quiet = self._loop.after(_QUIET_SECONDS, self._send)
 
     def _drain(self) -> None:
         try:
@@ -106,8 +109,9 @@ class Kill:
             self._timer = self._loop.after(_LOOK_AGAIN_SECONDS, self._look_again)
 
     def _stop_listening(self) -> None:
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._quiet):
+            if timer:
+                timer.cancel()
         if self._fd is not None:
             self._loop.forget_reader(self._fd)
             self._fd = None
@@ -119,8 +123,12 @@ class Kill:
 
 
 def shown_stack(dump: bytes) -> str:
-    """What faulthandler wrote, without the frames that are ours; all when none is the user's."""
-    lines = dump[:MAX_STACK_BYTES].decode("ascii", errors="replace").splitlines()
+    """What faulthandler wrote, without the frames that are ours; all when none is the user's.
+
+    A last line that was cut is left out.
+    """
+    whole = dump[:MAX_STACK_BYTES].rpartition(b"\n")[0]
+    lines = whole.decode("ascii", errors="replace").splitlines()
     shown = [line for line in lines if not line.lstrip().startswith(_OUR_FRAMES)]
     return "\n".join(shown if any(line.startswith("  ") for line in shown) else lines)
 
