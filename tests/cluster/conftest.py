@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cluster.kube.apiserver import PARTS, ApiServer, api_server
+from cluster.kube.client import Cluster, find_cluster
 from cluster.kube.programs import program
 from cluster.kube.steps import CanNot
 from operator_stage import Api, OperatorProcess, Space, operator
@@ -20,6 +21,15 @@ def apiserver() -> Iterator[ApiServer]:
             yield server
     except CanNot as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """A cluster with nodes, and the images of this checkout."""
+    found = find_cluster()
+    if found is None:
+        pytest.skip("no cluster with nodes: `make cluster` makes one, or set KUBECONFIG to yours")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -51,4 +61,7 @@ def new_space(api: Api, name: str) -> Space:
     """A new namespace named after a test."""
     label = "".join(letter if letter.isalnum() else "-" for letter in name.lower())[-60:].strip("-")
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": label}})
+    # Made by a controller elsewhere.
+    accounts = f"/api/v1/namespaces/{label}/serviceaccounts"
+    api.ask("POST", accounts, {"metadata": {"name": "default"}})
     return Space(api, label)
