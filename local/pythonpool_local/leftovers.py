@@ -15,9 +15,12 @@ from pythonpool_local.proctable import boot_id, is_dead, start_ticks
 
 
 def clean(home: Home) -> int:
-    """Kill and remove what is left below run/; the number of processes that were killed."""
+    """Kill and remove what is left below run/; the number of processes that were killed.
+
+    A home that was removed under a running `up` has nothing left in it.
+    """
     killed = _kill_recorded(home.processes_file)
-    for path in home.run.iterdir():
+    for path in home.run.iterdir() if home.run.exists() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

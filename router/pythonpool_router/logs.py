@@ -1,7 +1,9 @@
 """Log lines: JSON on stderr."""
 
+import contextlib
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -17,5 +19,16 @@ def configure_logs() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
     )
+
+
+class _Lines(structlog.PrintLogger):
+    """Writes lines. One that a full disk does not take is lost, not the call that it is about."""
+
+    def msg(self, message: str) -> Any:
+        """Write one line, where it can be written."""
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
