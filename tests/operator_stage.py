@@ -46,13 +46,13 @@ class Refused(Exception):
 
 
 class Api:
-    """Plain HTTP with the API server, as its administrator."""
+    """Plain HTTP with the API server, as its administrator or with another token."""
 
-    def __init__(self, server: ApiServer) -> None:
+    def __init__(self, server: ApiServer, token: str = "") -> None:
         config = json.loads(server.kubeconfig.read_text())
         self.url = server.url
         self.ca_file = Path(config["clusters"][0]["cluster"]["certificate-authority"])
-        self.token = token_of(server.kubeconfig)
+        self.token = token or token_of(server.kubeconfig)
         self._http = urllib3.PoolManager(ca_certs=str(self.ca_file), maxsize=8)
 
     def ask(
@@ -245,15 +245,22 @@ class OperatorProcess:
 
 
 @contextmanager
-def operator(api: Api, *arguments: str) -> Iterator[OperatorProcess]:
-    """Run `python -m pythonpool_operator` until the block ends."""
+def operator(api: Api, *arguments: str, token: str = "") -> Iterator[OperatorProcess]:
+    """Run `python -m pythonpool_operator` until the block ends; by default as administrator."""
     with tempfile.TemporaryDirectory(prefix="pp-") as folder:
-        token = Path(folder) / "token"
-        token.write_text(api.token)
+        token_file = Path(folder) / "token"
+        token_file.write_text(token or api.token)
         log = Path(folder) / "log"
         command = [
             *(sys.executable, "-m", "pythonpool_operator"),
-            *("--api-server", api.url, "--token-file", str(token), "--ca-file", str(api.ca_file)),
+            *(
+                "--api-server",
+                api.url,
+                "--token-file",
+                str(token_file),
+                "--ca-file",
+                str(api.ca_file),
+            ),
             *("--agent-image", "core:1", "--worker-image", "general=general:1"),
             *("--worker-image", "neural=neural:1", "--worker-image", "neural-gpu=neural-gpu:1"),
             *("--monitoring-port", "0", *arguments),
@@ -262,7 +269,7 @@ def operator(api: Api, *arguments: str) -> Iterator[OperatorProcess]:
             process = subprocess.Popen(
                 command, stdout=file, stderr=file, env=os.environ | {"PYTHONUNBUFFERED": "1"}
             )
-        running = OperatorProcess(process, log, token)
+        running = OperatorProcess(process, log, token_file)
         try:
             api.wait(lambda: running.port or process.poll() is not None, 60)
             yield running
@@ -270,4 +277,4 @@ def operator(api: Api, *arguments: str) -> Iterator[OperatorProcess]:
             process.kill()
             process.wait()
             # pytest shows it with a failure.
-            print(log.read_text())
+            print(*log.read_text().splitlines()[-60:], sep="\n")

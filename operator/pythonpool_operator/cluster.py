@@ -20,7 +20,6 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _PAGE = 500
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _APPLY = "application/apply-patch+yaml"
-_MERGE = "application/merge-patch+json"
 
 
 class ApiError(Exception):
@@ -104,11 +103,11 @@ class Cluster:
         path = kind.path(meta["namespace"], meta["name"]) + "/status"
         return await self._ask("PATCH", path, manifest, _APPLY, params)
 
-    async def annotate(self, kind: Kind, meta: Json, annotations: dict[str, str]) -> Json:
-        """Set annotations on a live object of that metadata, if it is still the same one."""
-        body = {"metadata": {"uid": meta["uid"], "annotations": annotations}}
-        path = kind.path(meta["namespace"], meta["name"])
-        return await self._ask("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+    async def apply_crd(self, manifest: Json) -> None:
+        """Server-side apply of a CustomResourceDefinition."""
+        path = f"/apis/{manifest['apiVersion']}/customresourcedefinitions"
+        params = {"fieldManager": MANAGER, "force": "true"}
+        await self._ask("PATCH", f"{path}/{manifest['metadata']['name']}", manifest, _APPLY, params)
 
     async def create(self, kind: Kind, manifest: Json) -> Json:
         """Create an object."""

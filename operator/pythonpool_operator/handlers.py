@@ -15,9 +15,9 @@ import kopf
 
 from pythonpool_operator.cluster import ApiError, Cluster
 from pythonpool_operator.keyqueue import KeyQueue
-from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Kind
+from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Key, Kind
 from pythonpool_operator.settings import Settings
-from pythonpool_operator.store import Store
+from pythonpool_operator.store import Store, pool_of
 
 _LOGIN_SECONDS = 3.0
 
@@ -99,10 +99,15 @@ def _add_watch(
     queue: KeyQueue,
 ) -> None:
     where = (kind.group, kind.version, kind.plural)
+    # What the operator itself has just applied is known already, and no reason to look again.
+    news: set[Key] = set()
 
     @kopf.index(*where, id=f"index-{kind.plural}", registry=registry)
     def keep(body: kopf.Body, **_: Any) -> None:
-        store.put(kind, dict(body))
+        live = dict(body)
+        key = pool_of(kind, live)
+        if store.put(kind, live) and key:
+            news.add(key)
 
     @kopf.on.event(*where, id=f"event-{kind.plural}", registry=registry)
     def tell(event: kopf.RawEvent, **_: Any) -> None:
@@ -112,6 +117,9 @@ def _add_watch(
             if key and kind is POOL:
                 queue.forget(key)
         else:
-            key = store.put(kind, live)
+            key = pool_of(kind, live)
+            if key not in news:
+                return
         if key:
+            news.discard(key)
             queue.add(key)

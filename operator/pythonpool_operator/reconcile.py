@@ -106,7 +106,9 @@ class Reconciler:
         if before and is_level(status, before):
             return
         now = await self._cluster.apply_status(POOL, status_manifest(live, status))
-        self._store.put(POOL, now)
+        if now["metadata"]["generation"] == live["metadata"]["generation"]:
+            # Otherwise the spec has changed meanwhile: the watch must bring it as news.
+            self._store.put(POOL, now)
         for event in news(live, before, status, seconds):
             await self._tell(key, event)
 

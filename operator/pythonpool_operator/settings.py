@@ -83,6 +83,17 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     )
 
 
+def api_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Api:
+    """Where the API server is, from a command line that says nothing else.
+
+    Raises:
+        SystemExit: a flag is wrong; argparse has said so.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pythonpool_operator.crd")
+    _add_api(parser)
+    return _api(parser, parser.parse_args(arguments), environment)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pythonpool_operator", description="Makes pods out of PythonPools."
@@ -100,10 +111,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--monitoring-port", type=int, default=8081, metavar="PORT")
     add("--resync-seconds", type=float, default=60.0, metavar="SECONDS")
     add("--workers", type=int, default=16, metavar="N")
+    _add_api(parser)
+    return parser
+
+
+def _add_api(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--api-server", metavar="URL", help="default: that of the pod's cluster")
     add("--token-file", type=Path, metavar="PATH")
     add("--ca-file", type=Path, metavar="PATH")
-    return parser
 
 
 def _api(

@@ -38,24 +38,23 @@ class Store:
         """The pods of a pool."""
         return [item for (kind, _), item in self._children.get(key, {}).items() if kind is POD]
 
-    def put(self, kind: Kind, live: Json) -> Key | None:
-        """Take over an object, unless a newer form of it is known; the pool that it belongs to.
+    def put(self, kind: Kind, live: Json) -> bool:
+        """Take over an object of a pool; whether that is news.
 
-        None: it belongs to no pool.
+        False: it belongs to no pool, or this form of it, or a newer one, is known.
         """
         key = pool_of(kind, live)
         if key is None:
-            return None
-        kept = trimmed(kind, live)
+            return False
         name = live["metadata"]["name"]
+        known = self._pools.get(key) if kind is POOL else self.child(key, kind, name)
+        if not _is_newer(live, known):
+            return False
         if kind is POOL:
-            if _is_newer(kept, self._pools.get(key)):
-                self._pools[key] = kept
-            return key
-        mine = self._children.setdefault(key, {})
-        if _is_newer(kept, mine.get((kind, name))):
-            mine[kind, name] = kept
-        return key
+            self._pools[key] = trimmed(kind, live)
+        else:
+            self._children.setdefault(key, {})[kind, name] = trimmed(kind, live)
+        return True
 
     def remove(self, kind: Kind, live: Json) -> Key | None:
         """Forget an object that is gone; a namesake with another uid stays."""
@@ -114,7 +113,7 @@ def trimmed(kind: Kind, live: Json) -> Json:
 def _is_newer(live: Json, known: Json | None) -> bool:
     if known is None or _uid(live) != _uid(known):
         return True
-    return _version(live) >= _version(known)
+    return _version(live) > _version(known)
 
 
 def _version(live: Json) -> int:

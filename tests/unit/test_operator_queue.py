@@ -126,8 +126,9 @@ def live(name: str, uid: str = "u", version: str = "5", **more: Any) -> dict[str
 
 def test_an_older_form_never_replaces_a_newer() -> None:
     store = Store()
-    store.put(DEPLOYMENT, live("a", version="10", spec=1))
-    store.put(DEPLOYMENT, live("a", version="9", spec=2))
+    assert store.put(DEPLOYMENT, live("a", version="10", spec=1))
+    assert not store.put(DEPLOYMENT, live("a", version="9", spec=2))
+    assert not store.put(DEPLOYMENT, live("a", version="10", spec=2))
     assert store.child(A, DEPLOYMENT, "a") == live("a", version="10", spec=1) | {
         "metadata": {
             key: value
@@ -146,7 +147,7 @@ def test_objects_without_a_pool_are_passed_over() -> None:
     store = Store()
     stranger = {"metadata": {"name": "x", "namespace": "here", "uid": "u"}}
 
-    assert store.put(BUDGET, stranger) is None
+    assert store.put(BUDGET, stranger) is False
     assert store.remove(BUDGET, stranger) is None
 
 
