@@ -1,6 +1,15 @@
 """One operator's life: idle, started again, cut off; on a real API server."""
 
+from pathlib import Path
+
 from operator_stage import Api, OperatorProcess, Space, operator, wait
+from relay import Relay
+
+from pythonpool_operator.cluster import connect
+from pythonpool_operator.kinds import DEPLOYMENT, POOL, POOL_LABEL, Key
+from pythonpool_operator.pruning import prune
+from pythonpool_operator.settings import Api as ServerAddress
+from pythonpool_operator.store import Store
 
 MANY = 50
 
@@ -77,3 +86,48 @@ def test_probes_and_metrics_are_served(api: Api, space: Space) -> None:
         text = running.metrics()
         assert "# TYPE pythonpool_reconcile_seconds histogram" in text
         assert 'pythonpool_build_info{part="operator"' in text
+
+
+def test_it_goes_on_after_the_api_server_was_away(api: Api, space: Space) -> None:
+    host, _, port = api.url.removeprefix("https://").partition(":")
+    with Relay((host, int(port))) as relay:
+        through = f"https://127.0.0.1:{relay.port}"
+        with operator(api, "--namespace", space.name, "--api-server", through) as running:
+            space.make("before")
+            space.settled("before")
+
+            relay.cut()
+            space.make("meanwhile")
+            api.ask("DELETE", space.path("networkpolicies", "before"))
+            api.wait(lambda: "attempt #2 failed" in running.log.read_text())
+            assert running.ask("/livez").status == 200
+            relay.mend()
+
+            space.settled("meanwhile")
+            api.wait(lambda: api.find(space.path("networkpolicies", "before")))
+            assert running.process.poll() is None
+
+
+async def test_what_vanished_unseen_is_forgotten(api: Api, space: Space, tmp_path: Path) -> None:
+    """After a watch gap no event tells of it: a pool would stay for good, a child be missed."""
+    token = tmp_path / "token"
+    token.write_text(api.token)
+    space.make("there")
+    store = Store()
+    store.put(POOL, space.pool("there"))
+    for name in ("gone", "there"):
+        meta = {"name": name, "namespace": space.name, "uid": f"u-{name}"}
+        store.put(DEPLOYMENT, {"metadata": meta | {"labels": {POOL_LABEL: name}}})
+    gone = {"metadata": {"name": "gone", "namespace": space.name, "uid": "u"}}
+    store.put(POOL, gone)
+    changed: list[Key] = []
+
+    async with connect(ServerAddress(api.url, token, api.ca_file)) as cluster:
+        await prune(cluster, store, (space.name,), changed.append)
+        assert set(changed) == {Key(space.name, "gone"), Key(space.name, "there")}
+        assert store.pools() == [Key(space.name, "there")]
+        assert list(store.known(DEPLOYMENT)) == []
+
+        changed.clear()
+        await prune(cluster, store, (), changed.append)
+        assert changed == []
