@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soak.history import Outcome, Sent
@@ -170,7 +170,8 @@ class Caller:
             code = "reset"
         except TimeoutError:
             code = "silent" if leaves_after is None else "gone"
-        entry = _entry(nonce, session, (sent, time.monotonic(), allowed, timeout), reply, code)
+        times = (sent, time.monotonic(), allowed, timeout)
+        entry = replace(_entry(nonce, session, times, reply, code), shape=args["shape"])
         self.log.sent.append(entry)
         if reply is not None and entry.code != "ok":
             self._count(self.log.causes, f"{entry.code}: {_text(reply, 'cause')}")

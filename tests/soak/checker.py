@@ -3,6 +3,7 @@
 Pure. Each rule is one function that yields a line for each violation; `violations` runs them all.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -11,8 +12,17 @@ from soak.history import History, Line, Pause, Sent
 LATE_SECONDS = 0.25
 """API.md 2.2: how long after the deadline an answer may come."""
 
+KILLED_SECONDS = 1.0
+"""API.md 2.2: how long after the deadline the process and its descendants may live."""
+
+_SEEN_SECONDS = 0.2
+"""How late a death may be seen."""
+
 UNANSWERED = ("reset", "gone", "silent")
 """Codes of the caller's own: the connection brought no answer."""
+
+DEADLY = ("exit", "kill", "hog")
+"""Shapes that end their own process."""
 
 EXPECTED = frozenset(
     (
@@ -142,20 +152,57 @@ def answers_in_time(history: History) -> Iterator[str]:
         if call.code == "gone":
             continue
         late = call.answered - call.sent - call.allowed
-        late -= sum(_overlap(call, pause) for pause in history.pauses)
+        late -= _paused(call.sent, call.answered, history.pauses)
         if call.code == "silent" or late > LATE_SECONDS:
             yield f"{call.nonce} ({call.code}, {call.worker or 'no worker'}) {late:.3f} s late"
 
 
-def _overlap(call: Sent, pause: Pause) -> float:
-    return max(0.0, min(call.answered, pause.ended) - max(call.sent, pause.began))
+def _paused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool = False) -> float:
+    """Seconds between two times in which something stood still."""
+    total, until = 0.0, began
+    for pause in sorted(pauses, key=lambda each: each.began):
+        if pause.only_kills and not kills:
+            continue
+        total += max(0.0, min(ended, pause.ended) - max(until, pause.began))
+        until = max(until, pause.ended)
+    return total
+
+
+def killed_in_time(history: History) -> Iterator[str]:
+    """What ran for a call that was given up is dead within a second."""
+    ended = {line.nonce for line in history.journal if line.is_end}
+    calls = {call.nonce: call for call in history.sent}
+    for death in history.deaths:
+        if death.nonce in ended or death.nonce not in calls:
+            continue
+        began = calls[death.nonce].answered
+        dead = math.inf if death.dead is None else death.dead
+        late = dead - began - _paused(began, dead, history.pauses, kills=True)
+        if late > KILLED_SECONDS + _SEEN_SECONDS:
+            yield f"{death.nonce}: process {death.pid} died {dead - began:.3f} s after the answer"
 
 
 def resets_have_a_cause(history: History) -> Iterator[str]:
     """A connection is lost only while something was made to fail."""
     for call in history.sent:
-        if call.code == "reset" and not any(_overlap(call, pause) for pause in history.pauses):
+        if call.code == "reset" and not _paused(call.sent, call.answered, history.pauses):
             yield f"{call.nonce}: its connection was lost at {call.answered:.3f}, for no reason"
+
+
+def crashes_have_a_cause(history: History) -> Iterator[str]:
+    """Only what ran, or lived, where something failed is hit, and its caller knows in time."""
+    for call in history.sent:
+        if call.code not in ("worker_crashed", "out_of_memory", "session_lost"):
+            continue
+        if call.shape not in DEADLY and not any(
+            _hit(call, each, history) for each in history.strikes
+        ):
+            yield f"{call.nonce} ({call.code}, {call.shape}) at {call.answered:.3f}, for no reason"
+
+
+def _hit(call: Sent, strike: Pause, history: History) -> bool:
+    paused = _paused(strike.began, call.answered, history.pauses, kills=True)
+    return strike.began <= call.answered <= strike.ended + paused
 
 
 def codes_are_known(history: History) -> Iterator[str]:
@@ -173,6 +220,8 @@ RULES: tuple[Rule, ...] = (
     slots_are_kept,
     counters_grow,
     answers_in_time,
+    killed_in_time,
     resets_have_a_cause,
+    crashes_have_a_cause,
     codes_are_known,
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["executor", "template", "keeper", "agent", "router"]
-Kind = Literal["kill", "stop", "cut", "delay", "swallow", "halve", "reset"]
-Target = Role | Literal["link"]
+Kind = Literal["kill", "stop", "cut", "delay", "swallow", "halve", "reset", "recycle", "change"]
+Target = Role | Literal["link", "worker", "spec"]
 
 LONGEST_STOP_SECONDS = 9.0
 """Longer than the silence that breaks a link."""
@@ -21,7 +21,8 @@ class Fault:
 
     Attributes:
         at: seconds after the load began.
-        kind: kill -9, stop (SIGSTOP, then SIGCONT), or what is done to links.
+        kind: kill -9, stop (SIGSTOP, then SIGCONT), what is done to links, or a change that an
+            operator makes: recycle a worker, change the spec so that all workers are replaced.
         target: what it is done to.
         choice: 0 to 1: which of those that are there.
         seconds: how long it lasts; 0 for what is done in an instant.
@@ -54,9 +55,11 @@ _WEIGHTS: dict[tuple[Kind, Target], float] = {
     ("swallow", "link"): 1,
     ("halve", "link"): 1,
     ("reset", "link"): 2,
+    ("recycle", "worker"): 1,
+    ("change", "spec"): 0.5,
 }
 
-_INSTANT: tuple[Kind, ...] = ("kill", "halve", "reset")
+_INSTANT: tuple[Kind, ...] = ("kill", "halve", "reset", "recycle", "change")
 
 
 def schedule(seed: int, seconds: float, mean_gap_seconds: float = 1.5) -> tuple[Fault, ...]:

@@ -66,6 +66,26 @@ class Ground:
         assert parts.port is not None
         return Target(parts.hostname, parts.port, self.house.token)
 
+    def change_spec(self, mark: str) -> None:
+        """Give `up` a spec that replaces all workers."""
+        _write_spec(self.home, f"env: [{{name: MARK, value: '{mark}'}}]\n")
+        self.house.read_again()
+
+    async def recycle(self, choice: float) -> str:
+        """Recycle one worker through the API; what became of it."""
+        connection = self.target.connection()
+        path = f"/v1/pools/{POOL}/workers"
+        try:
+            names = [row["name"] for row in (await connection.ask("GET", path)).json["items"]]
+            if not names:
+                return "there is none"
+            name = names[min(int(choice * len(names)), len(names) - 1)]
+            return f"{name} {(await connection.ask('POST', f'{path}/{name}/recycle')).status}"
+        except ConnectionError:
+            return "the router was away"
+        finally:
+            await connection.close()
+
     async def settled(self) -> dict[str, Size]:
         """Wait until every slot is free and nothing else runs; what each role holds then.
 
@@ -123,14 +143,23 @@ async def prepare() -> Ground:
     folder.mkdir()
     (folder / "ledger.py").symlink_to(Path(__file__).with_name("ledger.py"))
     (folder / "examples").symlink_to(ROOT / "examples")
-    file = folder / "pools.yaml"
-    spec = _SPEC.format(journal=home / "journal", replicas=REPLICAS, slots=SLOTS)
-    file.write_text(manifest(POOL, spec))
+    file = _write_spec(home)
     proxies = [_proxy(home, index) for index in range(ROUTERS)]
     for proxy in proxies:
         proxy.start()
-    house = await asyncio.to_thread(open_house, home, [file], "--routers", str(ROUTERS))
+    try:
+        house = await asyncio.to_thread(open_house, home, [file], "--routers", str(ROUTERS))
+    except AssertionError:
+        shutil.rmtree(home)
+        raise
     return Ground(home, house, proxies)
+
+
+def _write_spec(home: Path, more: str = "") -> Path:
+    file = home / "pool" / "pools.yaml"
+    spec = _SPEC.format(journal=home / "journal", replicas=REPLICAS, slots=SLOTS)
+    file.write_text(manifest(POOL, spec + more))
+    return file
 
 
 def _proxy(home: Path, index: int) -> LinkProxy:

@@ -30,6 +30,7 @@ class Sent:
         worker: who answered; empty when no worker did.
         session: the session's number in this soak, or empty.
         count: the session's counter that the answer told.
+        shape: what the command was asked to do.
     """
 
     nonce: str
@@ -44,6 +45,7 @@ class Sent:
     worker: str = ""
     session: str = ""
     count: int | None = None
+    shape: str = "sleep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """From when to when something that an answer needs was made to stand still, or did."""
+    """From when to when something stood still, or was made to.
+
+    Attributes:
+        began: when.
+        ended: when, and a time to recover.
+        why: for the report.
+        only_kills: answers came all the same, but nothing could be killed.
+    """
 
     began: float
     ended: float
     why: str = ""
+    only_kills: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """When the process of a call that was given up was seen to be dead; None: never."""
+
+    nonce: str
+    pid: int
+    dead: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +105,16 @@ class History:
         sent: by the callers, in the order of their answers.
         journal: in the order of its lines.
         pauses: what excuses a late answer.
+        strikes: from when to when something that was made to fail may hit those it served.
+        deaths: of the processes of calls that timed out or whose caller left.
         slots: of each worker.
     """
 
     sent: tuple[Sent, ...]
     journal: tuple[Line, ...]
     pauses: tuple[Pause, ...] = ()
+    strikes: tuple[Pause, ...] = ()
+    deaths: tuple[Death, ...] = ()
     slots: int = 1
 
 

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from soak.callers import Log
 from soak.checker import violations
+from soak.deaths import DeathWatch
 from soak.family import shared_memory
 from soak.faults import schedule
 from soak.ground import SLOTS, Ground, growth, left_in_shared_memory, prepare
@@ -28,6 +29,7 @@ from soak.load import Load, watch_stalls
 from soak.strikes import Strikes
 
 _WARM_UP_SECONDS = 3.0
+_LAST_DEATHS_SECONDS = 3.0
 
 
 def say(text: str) -> None:
@@ -40,11 +42,13 @@ async def soak(seed: int, seconds: float, keep: Path | None = None, *, calm: boo
     before = shared_memory()
     ground = await prepare()
     log, stalls = Log(), list[Pause]()
-    strikes = Strikes(ground.root, ground.proxies, say)
-    watching = asyncio.create_task(watch_stalls(stalls.append))
+    strikes = Strikes(ground, say)
+    deaths = DeathWatch(ground.journal, log.sent)
+    watching = asyncio.gather(watch_stalls(stalls.append), deaths.watch())
     wrong: list[str] = []
     try:
         wrong = await _fire(seed, seconds, ground, log, strikes, calm=calm)
+        await deaths.over(_LAST_DEATHS_SECONDS)
     except AssertionError as error:
         wrong = [str(error)]
     finally:
@@ -53,7 +57,14 @@ async def soak(seed: int, seconds: float, keep: Path | None = None, *, calm: boo
             await watching
         wrong += await ground.close() + left_in_shared_memory(before)
     pauses = tuple(strikes.pauses + stalls)
-    history = History(tuple(log.sent), read_journal(ground.journal), pauses, SLOTS)
+    history = History(
+        tuple(log.sent),
+        read_journal(ground.journal),
+        pauses,
+        tuple(strikes.struck),
+        deaths.seen(),
+        SLOTS,
+    )
     wrong += violations(history)
     _report(seed, log, history, wrong)
     if keep is not None:
@@ -86,12 +97,20 @@ def _report(seed: int, log: Log, history: History, wrong: list[str]) -> None:
         "causes": dict(sorted(log.causes.items())),
         "opens": log.opens,
         "ok_ms": [round(1000 * waits[int(len(waits) * q)]) for q in (0.5, 0.99)] if waits else [],
+        "deaths_ms": _deaths(history),
         "stalls_s": round(sum(p.ended - p.began for p in history.pauses if "own loop" in p.why), 2),
         "broken": len(wrong),
     }
     say(json.dumps(figures))
     for text in wrong:
         say(f"BROKEN {text}")
+
+
+def _deaths(history: History) -> list[int]:
+    """Median and longest, ms from the answer of a call that was given up to its process's death."""
+    answered = {call.nonce: call.answered for call in history.sent}
+    times = sorted(one.dead - answered[one.nonce] for one in history.deaths if one.dead is not None)
+    return [round(1000 * times[at]) for at in (len(times) // 2, -1)] if times else []
 
 
 def _save(folder: Path, history: History, ground: Ground) -> None:

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from soak.family import of_role
-from soak.faults import Fault
+from soak.faults import Fault, Role
+from soak.ground import Ground
 from soak.history import Pause
 from soak.linkproxy import LinkProxy
 
 BACK_SECONDS = 5.0
 """API.md 4: a router that dies is back on its socket within it."""
+
+TOLD_SECONDS = 1.0
+"""How soon the callers of what was killed know."""
 
 _SILENCE_SECONDS = 9.0
 """A link that brings nothing is broken after 6 s, looked at every 2 s; and a second."""
@@ -30,16 +34,16 @@ class Strikes:
     """Does what the schedule says.
 
     Attributes:
-        root: the pid of `up`.
-        proxies: one for each router.
+        ground: the `up`.
         report: is told each fault as it is done.
-        pauses: what it may excuse, so far.
+        pauses: when something stood still, so far.
+        struck: from when to when each fault may hit calls and sessions.
     """
 
-    root: int
-    proxies: Sequence[LinkProxy]
+    ground: Ground
     report: Callable[[str], None]
     pauses: list[Pause] = field(default_factory=list)
+    struck: list[Pause] = field(default_factory=list)
 
     async def carry_out(self, faults: Sequence[Fault], began: float) -> None:
         """All of them, in time; returns when the last one is over."""
@@ -49,11 +53,23 @@ class Strikes:
                 group.create_task(self._strike(fault))
 
     async def _strike(self, fault: Fault) -> None:
+        now = time.monotonic()
+        is_lasting = fault.target == "link" or fault.kind in ("stop", "change", "recycle")
+        reach = fault.seconds + (_SILENCE_SECONDS if is_lasting else TOLD_SECONDS)
+        self.struck.append(Pause(now, now + reach, str(fault)))
         if fault.target == "link":
             self.report(str(fault))
-            await self._on_link(fault, _chosen(self.proxies, fault.choice))
-            return
-        pids = of_role(self.root, fault.target)
+            await self._on_link(fault, _chosen(self.ground.proxies, fault.choice))
+        elif fault.target == "spec":
+            self.report(str(fault))
+            self.ground.change_spec(str(fault.choice))
+        elif fault.target == "worker":
+            self.report(f"{fault}: {await self.ground.recycle(fault.choice)}")
+        else:
+            await self._on_role(fault, fault.target)
+
+    async def _on_role(self, fault: Fault, role: Role) -> None:
+        pids = of_role(self.ground.root, role)
         if not pids:
             self.report(f"{fault}: there is none")
             return
@@ -75,8 +91,10 @@ class Strikes:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-        if fault.target in ("agent", "router"):
-            self.pauses.append(Pause(now, time.monotonic() + 0.5, str(fault)))
+        if fault.target in ("agent", "router", "keeper"):
+            ended = time.monotonic() + 0.5
+            only_kills = fault.target == "keeper"
+            self.pauses.append(Pause(now, ended, str(fault), only_kills=only_kills))
 
     async def _on_link(self, fault: Fault, proxy: LinkProxy) -> None:
         now, more = time.monotonic(), 0.0

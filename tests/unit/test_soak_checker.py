@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from soak.checker import RULES, violations
-from soak.history import History, Line, Outcome, Pause, Sent
+from soak.history import Death, History, Line, Outcome, Pause, Sent
 
 
 def call(
@@ -55,6 +55,7 @@ GOOD = History(
         call("i", 4.0, 4.2, "worker_crashed", "unknown", session="s"),
         call("j", 4.2, 4.4, "command_failed", session="s"),
         call("k", 5.0, 9.9),
+        replace(call("l", 10.0, 10.1, "worker_crashed", "unknown"), shape="exit"),
     ),
     journal=(
         *ran("a", 0.1, 0.4),
@@ -67,7 +68,10 @@ GOOD = History(
         *ran("i", 4.0, None),
         *ran("j", 4.3, 4.4, count=4),
         *ran("k", 5.1, 9.8),
+        *ran("l", 10.05, None),
     ),
+    strikes=(Pause(4.1, 5.1, "an executor was killed"),),
+    deaths=(Death("c", 7, 2.7), Death("g", 7, None), Death("i", 7, 4.3)),
     pauses=(Pause(2.5, 2.9, "a router was killed"), Pause(6.0, 9.0, "an agent stood still")),
 )
 
@@ -131,8 +135,18 @@ FORGED = {
     "a session whose calls count twice": ("counters_grow", changed("h", count=4)),
     "a crashed call that left a trace": ("counters_grow", changed("j", count=5)),
     "a late answer": ("answers_in_time", changed("c", answered=3.4)),
+    "a crash for no reason": ("crashes_have_a_cause", replace(GOOD, strikes=())),
+    "a crash that was told late": ("crashes_have_a_cause", changed("i", answered=5.3)),
     "a defect of our own": ("codes_are_known", changed("c", code="internal")),
     "no answer": ("answers_in_time", changed("c", code="silent")),
+    "a process that lived on": (
+        "killed_in_time",
+        replace(GOOD, deaths=(Death("c", 7, 3.5),)),
+    ),
+    "a process that never died": (
+        "killed_in_time",
+        replace(GOOD, deaths=(Death("i", 7, None),)),
+    ),
     "later than the pause was long": ("answers_in_time", changed("k", answered=10.5)),
     "a connection lost for no reason": (
         "resets_have_a_cause",
