@@ -172,9 +172,17 @@ def show_version() -> Request:
 
 
 def encode_args(args: Args) -> tuple[bytes, str]:
-    """The body and its type: bytes as they are, else a JSON object; None is `{}`."""
+    """The body and its type: bytes as they are, else a JSON object; None is `{}`.
+
+    Raises:
+        InvalidArgument: they are something else, or can not be written as JSON.
+    """
     if isinstance(args, bytes):
         return args, BYTES
+    if not isinstance(args, Mapping | None):
+        raise InvalidArgument(
+            f'args must be a mapping such as {{"name": "value"}}, or bytes, not {args!r:.60}'
+        )
     return (encode_json(dict(args)) if args else b"{}"), JSON
 
 

@@ -54,14 +54,18 @@ class Guard:
             host = named[b"host"]
             if host not in self.hosts and _host_name(host) not in self.hosts:
                 raise PermissionDenied(
-                    f"Host {host[:100]!r} is not a name of this router; add it by --host"
+                    f'Host "{_shown(host)}" is not a name of this router; add it by --host'
                 )
             origin = named.get(b"origin")
             if origin is not None and _host_name(origin.partition(b"://")[2]) not in self.hosts:
-                raise PermissionDenied(f"Origin {origin[:100]!r} is foreign to this router")
+                raise PermissionDenied(f'Origin "{_shown(origin)}" is foreign to this router')
         if _is_open(path):
             return None
         return self.access.caller(named.get(b"authorization"))
+
+
+def _shown(value: bytes) -> str:
+    return value[:100].decode("ascii", "backslashreplace")
 
 
 def _host_name(host: bytes) -> bytes:

@@ -65,6 +65,12 @@ def test_a_stream_is_asked_for_when_a_proxy_could_lose_patience(
     assert Limits(timeout).wants_stream is stream
 
 
+@pytest.mark.parametrize("args", [[], [1], "", "text", 0, {1}])
+def test_args_of_another_kind_are_refused_and_shown(args: Args) -> None:
+    with pytest.raises(errors.InvalidArgument, match="args must be a mapping .* not "):
+        rest.encode_args(args)
+
+
 def test_results_are_json_or_bytes_or_none() -> None:
     assert value_of(200, {"Content-Type": "application/json; charset=utf-8"}, b"[1]") == [1]
     assert value_of(200, {"Content-Type": "application/octet-stream"}, b"[1]") == b"[1]"
