@@ -109,6 +109,18 @@ class Beside:
         return self.threads.submit(self.asker.in_session, handle, command, args, query)
 
 
+def stack_of(asker: Asker, pool: str, command: str, args: Any) -> str:
+    """Where a call was when its time was up; asked again while the machine is too busy to say.
+
+    A process that gets no CPU time for 50 ms is killed without having said it.
+    """
+    for _ in range(10):
+        problem = asker.run(pool, command, args, "timeout=0.3").json
+        if "stack" in problem:
+            return str(problem["stack"])
+    raise AssertionError("no answer had a stack")
+
+
 def answers_in_order(asker: Asker, pool: str, calls: list[tuple[str, Any]]) -> list[Answer]:
     """Send calls so that they wait in this order, in a line that is empty; their answers."""
     with ThreadPoolExecutor(len(calls)) as threads:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from flows.house import House, open_house, wait_for
+from flows.parts import stack_of
 from flows.whole import Answer, Asker, beside_examples, troubles
 
 from pythonpool.errors import TYPE_BASE
@@ -455,7 +456,8 @@ def test_a_call_that_takes_too_long(asker: Asker) -> None:
     problem = has(answer, 504, "timeout", "unknown")
     assert problem["title"] == "Python operation timed out"
     assert problem["suggestion"] == "Consider using the narrow pool for long operations"
-    assert re.search(r'troubles\.py", line \d+ in sleep', problem["stack"])
+    stack = stack_of(asker, "plain", "sleep", {"seconds": 20})
+    assert re.search(r'troubles\.py", line \d+ in sleep', stack)
     assert "0.3" in problem["detail"]
     reached(answer)
 
