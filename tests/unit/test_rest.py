@@ -67,7 +67,7 @@ def test_a_stream_is_asked_for_when_a_proxy_could_lose_patience(
 
 @pytest.mark.parametrize("args", [[], [1], "", "text", 0, {1}])
 def test_args_of_another_kind_are_refused_and_shown(args: Args) -> None:
-    with pytest.raises(errors.InvalidArgument, match="args must be a mapping .* not "):
+    with pytest.raises(errors.InvalidArgument, match="args must be a mapping"):
         rest.encode_args(args)
 
 
