@@ -31,7 +31,7 @@ class Frames:
         self.settings = settings
         self.on_ping: Callable[[Link], None] = _ignore
         self.on_config: Callable[[dict[str, object]], None] = _ignore
-        self.on_routers: Callable[[list[str]], None] = _ignore
+        self.on_routers: Callable[[Link, list[str]], None] = _ignore
         self._slots = slots
         self._intake = intake
         self._endings = endings
@@ -116,9 +116,9 @@ class Frames:
     def _config(self, _link: Link, _number: int, payload: bytes) -> None:
         self.on_config(orjson.loads(payload))
 
-    def _routers(self, _link: Link, _number: int, payload: bytes) -> None:
-        self.on_routers(orjson.loads(payload))
+    def _routers(self, link: Link, _number: int, payload: bytes) -> None:
+        self.on_routers(link, orjson.loads(payload))
 
 
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Until somebody wants to know."""

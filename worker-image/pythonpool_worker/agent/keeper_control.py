@@ -22,6 +22,7 @@ Message = dict[str, Any]
 class KeeperControl:
     """Listens on `keeper.sock`; hands each message and its descriptor to `on_message`.
 
+    `is_shared`: the keeper is another user of the same group (a container of the same pod).
     A descriptor (else -1) belongs to the receiver. `on_lost` is called when the keeper is gone.
     """
 
@@ -30,6 +31,8 @@ class KeeperControl:
         path: Path,
         on_message: Callable[[Message, int], None],
         on_lost: Callable[[], None],
+        *,
+        is_shared: bool,
     ) -> None:
         self._path = path
         self._on_message = on_message
@@ -37,7 +40,7 @@ class KeeperControl:
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[bytes] = deque()
         self._keeper: socket.socket | None = None
-        self._listener = _listen(path)
+        self._listener = _listen(path, 0o117 if is_shared else 0o177)
         self._loop.add_reader(self._listener, self._accept)
 
     @property
@@ -118,11 +121,11 @@ class KeeperControl:
         self._unsent.clear()
 
 
-def _listen(path: Path) -> socket.socket:
+def _listen(path: Path, mask: int) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    before = os.umask(0o177)
+    before = os.umask(mask)
     try:
         listener.bind(str(path))
     finally:

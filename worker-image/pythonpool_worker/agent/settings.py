@@ -131,21 +131,31 @@ def read_spec(generation: int, spec: dict[str, Any]) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFile:
-    """What `worker.json` says; `folder` is where it lies."""
+    """What `worker.json` says; `folder` is where it lies.
+
+    `one_machine`: agent and keeper are processes of one user; else two containers of one pod.
+    """
 
     pool: str
     worker: str
     settings: Settings
     folder: Path
+    one_machine: bool
 
 
-def read_worker_file(path: Path) -> WorkerFile:
-    """Read `worker.json`.
+def read_worker_file(path: Path, worker: str | None) -> WorkerFile:
+    """Read `worker.json`; `worker` is the name when it is not in the file.
 
     Raises:
         OSError: it can not be read.
-        ValueError, KeyError: it is not what the supervisor writes.
+        ValueError, KeyError: it is not what the supervisor, or the operator, writes.
     """
     document = json.loads(path.read_bytes())
     settings = read_spec(document["generation"], document["spec"])
-    return WorkerFile(document["pool"], document["worker"], settings, path.parent)
+    return WorkerFile(
+        document["pool"],
+        worker or document["worker"],
+        settings,
+        path.parent,
+        bool(document.get("one_machine")),
+    )

@@ -18,6 +18,8 @@ import orjson
 from pythonpool.clock import Clock
 from pythonpool.messages import Kind
 from pythonpool_worker.agent.asks import Asks
+from pythonpool_worker.agent.credentials import Credential
+from pythonpool_worker.agent.dialling import Dialler
 from pythonpool_worker.agent.endings import Endings
 from pythonpool_worker.agent.executors import Executors
 from pythonpool_worker.agent.frames import Frames
@@ -46,15 +48,29 @@ _STALL_LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the worker is connected to: router addresses, the link's secret, the supervisor."""
+    """What the worker is connected to.
+
+    Attributes:
+        routers: their addresses; `links.py` finds more.
+        dialler: reaches them.
+        credential: what they know the pool by.
+        notices: the supervisor's ear.
+    """
 
     routers: tuple[str, ...]
-    secret: str
+    dialler: Dialler
+    credential: Credential
     notices: Notices
 
 
 class Worker:
-    """One worker's agent. `state` is `starting`, `ready`, `draining` or `failed`."""
+    """One worker's agent.
+
+    Attributes:
+        state: `starting`, `ready`, `draining` or `failed`.
+        was_ready: it has been ready once.
+        could_not_start: why, in a pod, where the kubelet is the one who tries again.
+    """
 
     def __init__(
         self, file: WorkerFile, identity: Identity, around: Surroundings, clock: Clock
@@ -63,7 +79,9 @@ class Worker:
         self.was_ready = False
         self.settings = file.settings
         self.changed = asyncio.Event()
+        self.could_not_start: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._identity = identity
+        self._gives_up = not file.one_machine
         self._around = around
         self._clock = clock
         self._catalogue: Catalogue = []
@@ -76,7 +94,10 @@ class Worker:
         settings, clock, identity = file.settings, self._clock, self._identity
         self.timers = timers = Timers(clock, self._arm)
         self.control = KeeperControl(
-            file.folder / "keeper.sock", self._keeper_says, self._keeper_is_lost
+            file.folder / "keeper.sock",
+            self._keeper_says,
+            self._keeper_is_lost,
+            is_shared=not file.one_machine,
         )
         self.slots: Slots[Link] = Slots(settings.slots, clock)
         self.slots.close()
@@ -102,7 +123,11 @@ class Worker:
             executors, self._recycling, self._template_is_ready, self._fail, self._memory
         )
         self.links = Links(
-            self._hello, self._frames.frame, self._link_is_open, self._frames.link_is_lost
+            self._around.dialler,
+            self._hello,
+            self._frames.frame,
+            self._link_is_open,
+            self._frames.link_is_lost,
         )
 
     def _connect(self) -> None:
@@ -117,7 +142,7 @@ class Worker:
         sessions.on_change = self._sessions_changed
         frames.on_ping = self._say_status
         frames.on_config = self._config
-        frames.on_routers = self.links.dial
+        frames.on_routers = self.links.told
         self.endings.on_call_over = self._call_is_over
         self.intake.on_call = self._busy_changed
 
@@ -163,7 +188,7 @@ class Worker:
         return hello_frame(
             {
                 "pool": identity.pool,
-                "secret": self._around.secret,
+                **self._around.credential.members(),
                 "worker": identity.worker,
                 "incarnation": identity.incarnation,
                 "generation": self.settings.generation,
@@ -211,6 +236,8 @@ class Worker:
         if self.executors.ready == 0:
             self.slots.close()
             self._set_state("failed", reason, log)
+            if self._gives_up and not self.was_ready and not self.could_not_start.done():
+                self.could_not_start.set_result(reason)
 
     def _executors_changed(self) -> None:
         self.changed.set()

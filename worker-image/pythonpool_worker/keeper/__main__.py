@@ -1,4 +1,4 @@
-"""`python -m pythonpool_worker.keeper --config worker.json`."""
+"""`python -m pythonpool_worker.keeper --config worker.json [--worker NAME]`."""
 
 import sys
 

@@ -44,8 +44,8 @@ class Config(_Config):
         return str(self.path.with_name("keeper.sock"))
 
 
-def read_config(path: Path) -> Config:
-    """The worker that `path` describes.
+def read_config(path: Path, worker: str | None = None) -> Config:
+    """The worker that `path` describes; `worker` is its name when it is not in the file.
 
     Raises:
         ValueError: the file is not of the form that docs/concepts/protocols.md gives.
@@ -57,7 +57,7 @@ def read_config(path: Path) -> Config:
         return Config(
             path,
             said["pool"],
-            said["worker"],
+            worker or said["worker"],
             spec["adapter"],
             spec.get("isolation", "process"),
             resources.get("memory"),
@@ -69,13 +69,17 @@ def read_config(path: Path) -> Config:
         raise ValueError(f"{path} must be a worker.json: {error!r}") from error
 
 
-def config_path(arguments: list[str]) -> Path:
-    """The FILE of `--config FILE`; argparse alone would cost 8 ms of each start.
+def read_arguments(arguments: list[str]) -> tuple[Path, str | None]:
+    """FILE and NAME of `--config FILE [--worker NAME]`; argparse would cost 8 ms of each start.
 
     Raises:
         SystemExit: anything else was given.
     """
-    if len(arguments) != 2 or arguments[0] != "--config":
-        print("usage: python -m pythonpool_worker.keeper --config worker.json", file=sys.stderr)
+    names, values = arguments[::2], arguments[1::2]
+    if names not in (["--config"], ["--config", "--worker"]) or len(values) != len(names):
+        print(
+            "usage: python -m pythonpool_worker.keeper --config worker.json [--worker NAME]",
+            file=sys.stderr,
+        )
         raise SystemExit(2)
-    return Path(arguments[1])
+    return Path(values[0]), values[1] if len(values) > 1 else None

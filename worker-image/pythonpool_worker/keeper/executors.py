@@ -153,7 +153,7 @@ class Executors:
             self._template.fork(executor_id, theirs)
             return
         try:
-            arguments = [str(self._config.path), *map(str, theirs)]
+            arguments = [str(self._config.path), self._config.worker, *map(str, theirs)]
             module = "pythonpool_worker.template.spawned"
             executor.pid = launch(module, arguments, theirs, theirs[1])
         except OSError:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pythonpool_worker import linux
-from pythonpool_worker.keeper.config import Config, config_path, read_config
+from pythonpool_worker.keeper.config import Config, read_arguments, read_config
 from pythonpool_worker.keeper.log import Log
 from pythonpool_worker.keeper.loop import Loop
 from pythonpool_worker.keeper.template import Template
@@ -19,8 +19,8 @@ _DIAL_SECONDS = 0.02
 
 
 def main(arguments: list[str]) -> int:
-    """`--config FILE`: one worker, until the agent is gone. 2: the file is wrong."""
-    path = config_path(arguments)
+    """`--config FILE [--worker NAME]`: one worker, until its agent is gone. 2: a wrong file."""
+    path, worker = read_arguments(arguments)
     loop = Loop()
     start = Start(loop)
     loop.on_signals(
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         }
     )
     try:
-        config = read_config(path)
+        config = read_config(path, worker)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -69,7 +69,7 @@ class Template:
         who: dict[str, object] = {"executor": None}
         self._output = OutputPipe(self._loop, self._log, self._output_fd, who, lambda: "")
         self._packets = Packets(self._loop, ours, self._on_packet, lambda: None)
-        arguments = [str(self._config.path), str(theirs.fileno())]
+        arguments = [str(self._config.path), self._config.worker, str(theirs.fileno())]
         try:
             self.pid = launch("pythonpool_worker.template", arguments, [theirs.fileno()], writer)
             self._started = linux.start_ticks(self.pid)

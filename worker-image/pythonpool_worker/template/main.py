@@ -21,12 +21,12 @@ _MAX_INLINE_CATALOGUE = 60 * 1024
 
 
 def main(arguments: list[str]) -> int:
-    """`FILE SOCKET`: the worker.json, and the number of the inherited template socket."""
+    """`FILE WORKER SOCKET`: the worker.json, the worker's name, the inherited template socket."""
     faulthandler.enable(file=2)
     faulthandler.register(linux.STACK_SIGNAL, file=2, all_threads=True, chain=False)
-    keeper = socket.socket(fileno=int(arguments[1]))
+    keeper = socket.socket(fileno=int(arguments[2]))
     keeper.set_inheritable(False)
-    worker = read_worker(Path(arguments[0]))
+    worker = read_worker(Path(arguments[0]), arguments[1])
     if worker.one_machine:
         linux.die_with_parent()
     try:

@@ -15,11 +15,11 @@ from pythonpool_worker.template.worker import load, read_worker, why_not_started
 
 
 def main(arguments: list[str]) -> None:
-    """`FILE CHANNEL OUTPUT LABEL STACK`: the worker.json, and four descriptors."""
-    ends = Ends(*map(int, arguments[1:]))
+    """`FILE WORKER CHANNEL OUTPUT LABEL STACK`: worker.json, the name, four descriptors."""
+    ends = Ends(*map(int, arguments[2:]))
     for number in (ends.channel, ends.output, ends.label, ends.stack):
         os.set_inheritable(number, False)
-    worker = read_worker(Path(arguments[0]))
+    worker = read_worker(Path(arguments[0]), arguments[1])
     keeper_pid = os.getppid()
     try:
         adapter = load(worker)

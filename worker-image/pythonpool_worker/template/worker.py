@@ -32,9 +32,9 @@ class Worker:
     one_machine: bool
 
 
-def read_worker(path: Path) -> Worker:
-    """The worker that the file describes; the keeper has checked its form."""
-    said = json.loads(path.read_bytes())
+def read_worker(path: Path, name: str) -> Worker:
+    """The worker of that name that the file describes; the keeper has checked its form."""
+    said = {**json.loads(path.read_bytes()), "worker": name}
     spec = said["spec"]
     limit = (spec.get("resources") or {}).get("executorMemory")
     return Worker(
