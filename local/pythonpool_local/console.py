@@ -22,6 +22,7 @@ class Console:
         self._had_terminal = errors.isatty()
         self._shows_progress = False
         self._last_progress = 0.0
+        self._last_text = ""
 
     @property
     def lost_terminal(self) -> bool:
@@ -44,13 +45,14 @@ class Console:
             self._write(self._out, f"ready: {url}")
 
     def progress(self, text: str, now: float) -> None:
-        """What is awaited: overwritten on a terminal, else a line every few seconds."""
+        """What is awaited: overwritten on a terminal, else a line when it is another."""
         if self._had_terminal:
             self._put(self._errors, f"{_CLEAR}{text}")
             self._shows_progress = True
-        elif now - self._last_progress >= _QUIET_SECONDS:
+        elif now - self._last_progress >= _QUIET_SECONDS and text != self._last_text:
             if self._last_progress:
                 self._write(self._errors, text)
+                self._last_text = text
             self._last_progress = now
 
     def to_log(self, path: Path) -> None:

@@ -26,7 +26,7 @@ from pythonpool_local.routers import Routers
 FINISH_SECONDS = 10.0
 """How long running calls may go on after Ctrl-C."""
 
-_WORD_SECONDS = 0.5
+_WORD_SECONDS = 1.0
 """An end that takes longer than this is explained."""
 
 _ROUTER_SECONDS = 1.0
