@@ -1,5 +1,5 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
-.PHONY: demo up test check cluster images cluster-down clean
+.PHONY: demo up test check soak bench cluster images cluster-down clean
 
 demo:  ## the main job on this machine: three pools, three examples, everything stopped again
 	@.ci/venv dspy,neural
@@ -14,6 +14,14 @@ test:  ## every test that this machine can run
 	@./check
 
 check: test
+
+soak:  ## faults by seed under load: make soak MINUTES=20 SEED=7
+	@.ci/venv dspy,neural,operator,test
+	@.venv/bin/python tests/soak/soak.py --seed $(or $(SEED),1) --seconds $$((60 * $(or $(MINUTES),1)))
+
+bench:  ## what a call costs, beside nginx and haproxy; QUICK=1 takes two minutes instead of fifteen
+	@.ci/venv dspy
+	@.venv/bin/python -m bench.main $(if $(QUICK),--quick)
 
 cluster:  ## a real Kubernetes of two nodes on this machine, with this checkout's images
 	@.ci/venv test

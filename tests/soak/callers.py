@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from soak.history import Outcome, Sent
@@ -34,15 +35,16 @@ _SESSION_SHAPES = {"sleep": 88, "raise": 5, "swallow": 2, "exit": 2, "kill": 2, 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the callers call, and with what token."""
+    """Where the callers call, and with what token; `unix` instead of the port where it is given."""
 
     host: str
     port: int
     token: str
+    unix: Path | None = None
 
     def connection(self) -> Connection:
         """A connection of one's own."""
-        return Connection(self.host, self.port, self.token)
+        return Connection(self.host, self.port, self.token, self.unix)
 
 
 @dataclass(slots=True)
@@ -88,6 +90,14 @@ class Caller:
             await asyncio.sleep(max(0.0, began + self.interval_seconds - time.monotonic()))
         await self._line.close()
 
+    async def call_once(self, seconds: float) -> None:
+        """One call that sleeps so long; half of the callers leave before its answer."""
+        leaves_after = self.chance.uniform(0.0, 0.5) if self.chance.random() < 0.5 else None
+        path = f"/v1/pools/{POOL}/execute/work"
+        args = {"shape": "sleep", "seconds": seconds}
+        await self._call(path, args, 5.0, leaves_after=leaves_after)
+        await self._line.close()
+
     async def hold_sessions_until(self, end: float) -> None:
         """Sessions, one after the other, each with calls that count."""
         while time.monotonic() < end:
@@ -113,7 +123,7 @@ class Caller:
     async def _open(self) -> str | None:
         try:
             reply = await asyncio.wait_for(
-                self._line.ask("POST", "/v1/sessions", {"pool": POOL, "ttl_seconds": 600}),
+                self._line.ask("POST", "/v1/sessions", {"pool": POOL, "ttl_seconds": 15}),
                 _PATIENCE_SECONDS,
             )
         except ConnectionError:
@@ -207,6 +217,7 @@ def _entry(
         worker=reply.fields.get("pythonpool-worker", ""),
         session=session,
         count=body.get("count") if is_ok else None,
+        cause="" if is_ok else str(body.get("cause", "")),
     )
 
 

@@ -168,6 +168,16 @@ def _paused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool 
     return total
 
 
+def refusals_are_prompt(history: History) -> Iterator[str]:
+    """Who finds the line full is told at once."""
+    for call in history.sent:
+        if call.cause == "queue_full":
+            took = call.answered - call.sent
+            took -= _paused(call.sent, call.answered, history.pauses)
+            if took > LATE_SECONDS:
+                yield f"{call.nonce} was refused (queue_full) after {took:.3f} s"
+
+
 def killed_in_time(history: History) -> Iterator[str]:
     """What ran for a call that was given up is dead within a second."""
     ended = {line.nonce for line in history.journal if line.is_end}
@@ -194,9 +204,9 @@ def crashes_have_a_cause(history: History) -> Iterator[str]:
     for call in history.sent:
         if call.code not in ("worker_crashed", "out_of_memory", "session_lost"):
             continue
-        if call.shape not in DEADLY and not any(
-            _hit(call, each, history) for each in history.strikes
-        ):
+        if call.shape in DEADLY or call.cause == "neighbour_killed":
+            continue
+        if not any(_hit(call, each, history) for each in history.strikes):
             yield f"{call.nonce} ({call.code}, {call.shape}) at {call.answered:.3f}, for no reason"
 
 
@@ -220,6 +230,7 @@ RULES: tuple[Rule, ...] = (
     slots_are_kept,
     counters_grow,
     answers_in_time,
+    refusals_are_prompt,
     killed_in_time,
     resets_have_a_cause,
     crashes_have_a_cause,

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["executor", "template", "keeper", "agent", "router"]
-Kind = Literal["kill", "stop", "cut", "delay", "swallow", "halve", "reset", "recycle", "change"]
-Target = Role | Literal["link", "worker", "spec"]
+Kind = Literal[
+    "kill", "stop", "cut", "delay", "swallow", "halve", "reset", "recycle", "change", "wave"
+]
+Target = Role | Literal["link", "worker", "spec", "callers"]
 
 LONGEST_STOP_SECONDS = 9.0
 """Longer than the silence that breaks a link."""
@@ -22,7 +24,8 @@ class Fault:
     Attributes:
         at: seconds after the load began.
         kind: kill -9, stop (SIGSTOP, then SIGCONT), what is done to links, or a change that an
-            operator makes: recycle a worker, change the spec so that all workers are replaced.
+            operator makes: recycle a worker, change the spec so that all workers are replaced;
+            or a wave of callers of whom half leave at once.
         target: what it is done to.
         choice: 0 to 1: which of those that are there.
         seconds: how long it lasts; 0 for what is done in an instant.
@@ -57,9 +60,10 @@ _WEIGHTS: dict[tuple[Kind, Target], float] = {
     ("reset", "link"): 2,
     ("recycle", "worker"): 1,
     ("change", "spec"): 0.5,
+    ("wave", "callers"): 1.5,
 }
 
-_INSTANT: tuple[Kind, ...] = ("kill", "halve", "reset", "recycle", "change")
+_INSTANT: tuple[Kind, ...] = ("kill", "halve", "reset", "recycle", "change", "wave")
 
 
 def schedule(seed: int, seconds: float, mean_gap_seconds: float = 1.5) -> tuple[Fault, ...]:

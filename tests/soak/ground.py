@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from flows.house import House, manifest, open_house
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 ROUTERS = 2
 REPLICAS = 3
 SLOTS = 2
-SETTLE_SECONDS = 45.0
+SETTLE_SECONDS = 30.0
 GONE_SECONDS = 5.0
 
 _SPEC = """
@@ -42,11 +43,13 @@ class Ground:
         home: its PYTHONPOOL_HOME; the journal and the adapter lie there too.
         house: the running `up`.
         proxies: between agents and routers, one for each router.
+        isolation: of the pool.
     """
 
     home: Path
     house: House
     proxies: list[LinkProxy]
+    isolation: str
 
     @property
     def journal(self) -> Path:
@@ -68,7 +71,7 @@ class Ground:
 
     def change_spec(self, mark: str) -> None:
         """Give `up` a spec that replaces all workers."""
-        _write_spec(self.home, f"env: [{{name: MARK, value: '{mark}'}}]\n")
+        _write_spec(self.home, self.isolation, f"env: [{{name: MARK, value: '{mark}'}}]\n")
         self.house.read_again()
 
     async def recycle(self, choice: float) -> str:
@@ -99,19 +102,30 @@ class Ground:
         return largest_by_role(self.root)
 
     async def _unrest(self) -> str:
-        connection = self.target.connection()
-        try:
-            shown = (await connection.ask("GET", f"/v1/pools/{POOL}")).json
-        except ConnectionError as error:
-            return str(error)
-        finally:
-            await connection.close()
-        if not (shown["available"] == shown["total"] == REPLICAS * SLOTS):
-            return f"{shown['available']} of {shown['total']} slots are free"
+        for index in range(ROUTERS):
+            shown = await self._shown(index)
+            if isinstance(shown, str):
+                return f"router {index}: {shown}"
+            if not (shown["available"] == shown["total"] == REPLICAS * SLOTS):
+                return f"router {index}: {shown}"
+            if shown["busy"] or shown["queued"] or shown["sessions"]:
+                return f"router {index}: {shown}"
         members = family(self.root)
         zombies = [one.pid for one in members if one.state == "Z"]
         strays = [one.pid for one in members if one.role is None]
         return f"zombies {zombies}, strays {strays}" if zombies or strays else ""
+
+    async def _shown(self, router: int) -> dict[str, Any] | str:
+        """The pool as one router shows it, or why it does not."""
+        path = self.home / "run" / f"router-{router}.sock"
+        connection = replace(self.target, unix=path).connection()
+        try:
+            reply = await connection.ask("GET", f"/v1/pools/{POOL}")
+            return dict(reply.json) if reply.status == 200 else f"status {reply.status}"
+        except ConnectionError as error:
+            return str(error)
+        finally:
+            await connection.close()
 
     async def close(self) -> list[str]:
         """End `up`; what is wrong with its end."""
@@ -133,7 +147,7 @@ class Ground:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-async def prepare() -> Ground:
+async def prepare(isolation: str) -> Ground:
     """Start `up` on a pool of the journalling adapter."""
     home = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
     (home / "tmp").mkdir()
@@ -143,7 +157,7 @@ async def prepare() -> Ground:
     folder.mkdir()
     (folder / "ledger.py").symlink_to(Path(__file__).with_name("ledger.py"))
     (folder / "examples").symlink_to(ROOT / "examples")
-    file = _write_spec(home)
+    file = _write_spec(home, isolation)
     proxies = [_proxy(home, index) for index in range(ROUTERS)]
     for proxy in proxies:
         proxy.start()
@@ -152,12 +166,13 @@ async def prepare() -> Ground:
     except AssertionError:
         shutil.rmtree(home)
         raise
-    return Ground(home, house, proxies)
+    return Ground(home, house, proxies, isolation)
 
 
-def _write_spec(home: Path, more: str = "") -> Path:
+def _write_spec(home: Path, isolation: str, more: str = "") -> Path:
     file = home / "pool" / "pools.yaml"
     spec = _SPEC.format(journal=home / "journal", replicas=REPLICAS, slots=SLOTS)
+    spec += f"isolation: {isolation}\n"
     file.write_text(manifest(POOL, spec + more))
     return file
 

@@ -31,6 +31,7 @@ class Sent:
         session: the session's number in this soak, or empty.
         count: the session's counter that the answer told.
         shape: what the command was asked to do.
+        cause: of the error, where it has one.
     """
 
     nonce: str
@@ -46,6 +47,7 @@ class Sent:
     session: str = ""
     count: int | None = None
     shape: str = "sleep"
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

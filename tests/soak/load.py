@@ -41,6 +41,15 @@ class Load:
                 )
 
 
+async def wave(name: str, target: Target, log: Log, count: int) -> None:
+    """So many callers at one instant, each with a connection of its own and one call."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            chance = random.Random(f"wave-{name}-{number}")
+            caller = Caller(f"{name}-{number}", target, log, 0.0, chance)
+            group.create_task(caller.call_once(chance.uniform(0.0, 0.4)))
+
+
 async def watch_stalls(note: Callable[[Pause], None]) -> None:
     """Note when this loop stood still: then it is not the pool's answer that was late."""
     while True:

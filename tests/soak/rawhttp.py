@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -31,10 +32,11 @@ class Connection:
         ConnectionError: it was refused, or ended before the whole answer was there.
     """
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, token: str, unix: Path | None = None) -> None:
         self._host = host
         self._port = port
         self._token = token
+        self._unix = unix
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -77,7 +79,11 @@ class Connection:
     async def _opened(self) -> asyncio.StreamReader:
         if self._reader is None or self._reader.at_eof():
             self.drop()
-            self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
+            if self._unix is not None:
+                opened = await asyncio.open_unix_connection(self._unix)
+            else:
+                opened = await asyncio.open_connection(self._host, self._port)
+            self._reader, self._writer = opened
         return self._reader
 
     async def _read(self, reader: asyncio.StreamReader) -> Reply:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -32,22 +32,41 @@ _WARM_UP_SECONDS = 3.0
 _LAST_DEATHS_SECONDS = 3.0
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What to soak.
+
+    Attributes:
+        seed: of the load and of the faults.
+        seconds: of load.
+        keep: a folder for the history and the logs, or None.
+        calm: nothing fails but the commands.
+        isolation: of the pool: process or thread.
+    """
+
+    seed: int = 1
+    seconds: float = 60.0
+    keep: Path | None = None
+    calm: bool = False
+    isolation: str = "process"
+
+
 def say(text: str) -> None:
     """One line, at once."""
     print(text, flush=True)
 
 
-async def soak(seed: int, seconds: float, keep: Path | None = None, *, calm: bool = False) -> int:
-    """One soak; how many promises were broken. `calm` lets nothing fail but the callers' code."""
+async def soak(asked: Asked) -> int:
+    """One soak; how many promises were broken."""
     before = shared_memory()
-    ground = await prepare()
+    ground = await prepare(asked.isolation)
     log, stalls = Log(), list[Pause]()
-    strikes = Strikes(ground, say)
+    strikes = Strikes(ground, log, say)
     deaths = DeathWatch(ground.journal, log.sent)
     watching = asyncio.gather(watch_stalls(stalls.append), deaths.watch())
     wrong: list[str] = []
     try:
-        wrong = await _fire(seed, seconds, ground, log, strikes, calm=calm)
+        wrong = await _fire(asked, ground, log, strikes)
         await deaths.over(_LAST_DEATHS_SECONDS)
     except AssertionError as error:
         wrong = [str(error)]
@@ -66,25 +85,26 @@ async def soak(seed: int, seconds: float, keep: Path | None = None, *, calm: boo
         SLOTS,
     )
     wrong += violations(history)
-    _report(seed, log, history, wrong)
-    if keep is not None:
-        _save(keep, history, ground)
+    _report(asked.seed, log, history, wrong)
+    if asked.keep is not None:
+        _save(asked.keep, history, ground)
     ground.clear()
     return len(wrong)
 
 
-async def _fire(
-    seed: int, seconds: float, ground: Ground, log: Log, strikes: Strikes, *, calm: bool
-) -> list[str]:
+async def _fire(asked: Asked, ground: Ground, log: Log, strikes: Strikes) -> list[str]:
     load = Load()
-    await load.run(f"{seed}w", ground.target, log, _WARM_UP_SECONDS)
+    await load.run(f"{asked.seed}w", ground.target, log, _WARM_UP_SECONDS)
     before = await ground.settled()
-    faults = () if calm else schedule(seed, seconds)
-    say(f"seed {seed}: {len(faults)} faults in {seconds:.0f} s, home {ground.home}")
+    faults = () if asked.calm else schedule(asked.seed, asked.seconds)
+    say(f"seed {asked.seed}: {len(faults)} faults in {asked.seconds:.0f} s, home {ground.home}")
     async with asyncio.TaskGroup() as group:
-        group.create_task(load.run(f"{seed}", ground.target, log, seconds))
+        group.create_task(load.run(f"{asked.seed}", ground.target, log, asked.seconds))
         group.create_task(strikes.carry_out(faults, time.monotonic()))
-    return growth(before, await ground.settled())
+    began = time.monotonic()
+    after = await ground.settled()
+    say(f"at rest after {time.monotonic() - began:.1f} s")
+    return growth(before, after)
 
 
 def _report(seed: int, log: Log, history: History, wrong: list[str]) -> None:
@@ -124,14 +144,14 @@ def _save(folder: Path, history: History, ground: Ground) -> None:
 def main() -> int:
     """Read the options and soak, once for each seed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of load")
+    parser.add_argument("--seed", type=int, default=Asked.seed)
+    parser.add_argument("--seconds", type=float, default=Asked.seconds, help="of load")
     parser.add_argument("--keep", type=Path, help="a folder for the history and the logs")
+    parser.add_argument("--isolation", choices=("process", "thread"), default="process")
     parser.add_argument("--calm", action="store_true", help="no faults but those of the commands")
     asked = parser.parse_args()
     os.nice(5)
-    broken = asyncio.run(soak(asked.seed, asked.seconds, asked.keep, calm=asked.calm))
-    return 1 if broken else 0
+    return 1 if asyncio.run(soak(Asked(**vars(asked)))) else 0
 
 
 if __name__ == "__main__":

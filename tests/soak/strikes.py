@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from soak.callers import Log
 from soak.family import of_role
 from soak.faults import Fault, Role
 from soak.ground import Ground
 from soak.history import Pause
 from soak.linkproxy import LinkProxy
+from soak.load import wave
 
 BACK_SECONDS = 5.0
 """API.md 4: a router that dies is back on its socket within it."""
@@ -25,6 +27,7 @@ _SILENCE_SECONDS = 9.0
 """A link that brings nothing is broken after 6 s, looked at every 2 s; and a second."""
 
 _DELAY_SECONDS = 0.05
+_WAVE_CALLERS = 150
 
 _Any = TypeVar("_Any")
 
@@ -35,12 +38,14 @@ class Strikes:
 
     Attributes:
         ground: the `up`.
+        log: of the callers that come in waves.
         report: is told each fault as it is done.
         pauses: when something stood still, so far.
         struck: from when to when each fault may hit calls and sessions.
     """
 
     ground: Ground
+    log: Log
     report: Callable[[str], None]
     pauses: list[Pause] = field(default_factory=list)
     struck: list[Pause] = field(default_factory=list)
@@ -60,6 +65,9 @@ class Strikes:
         if fault.target == "link":
             self.report(str(fault))
             await self._on_link(fault, _chosen(self.ground.proxies, fault.choice))
+        elif fault.target == "callers":
+            self.report(str(fault))
+            await wave(f"wave{fault.at:.2f}", self.ground.target, self.log, _WAVE_CALLERS)
         elif fault.target == "spec":
             self.report(str(fault))
             self.ground.change_spec(str(fault.choice))

@@ -138,6 +138,10 @@ FORGED = {
     "a crash for no reason": ("crashes_have_a_cause", replace(GOOD, strikes=())),
     "a crash that was told late": ("crashes_have_a_cause", changed("i", answered=5.3)),
     "a defect of our own": ("codes_are_known", changed("c", code="internal")),
+    "a refusal that took its time": (
+        "refusals_are_prompt",
+        changed("b", cause="queue_full", answered=1.0),
+    ),
     "no answer": ("answers_in_time", changed("c", code="silent")),
     "a process that lived on": (
         "killed_in_time",
