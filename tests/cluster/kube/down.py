@@ -7,7 +7,7 @@ from cluster.kube.cgroups import remove_cgroup
 from cluster.kube.machine import restore_machine
 from cluster.kube.network import remove_network
 from cluster.kube.places import KUBECONFIG, NODES, run_folder
-from cluster.kube.processes import kill, marked
+from cluster.kube.processes import family, kill, marked
 from cluster.kube.steps import run
 
 
@@ -22,7 +22,7 @@ def take_down() -> bool:
     # At once, with SIGKILL: nothing of this cluster is kept, and an API server that is asked
     # politely waits a minute for its watches. In rounds, as a shim may just have been started.
     while running:
-        kill(running)
+        kill(family(running))
         running = marked(folder)
     for node in NODES:
         remove_cgroup(node)

@@ -16,7 +16,7 @@ from pathlib import Path
 from cluster.kube.down import unmount_below
 from cluster.kube.layout import Layout, images_of
 from cluster.kube.places import CHECKOUT, NODES, Node, cache_folder
-from cluster.kube.processes import MARK, kill, marked
+from cluster.kube.processes import MARK, family, kill, marked
 from cluster.kube.steps import Failed, run, say, step
 
 PAUSE = "docker.io/pythonpool/pause:1"
@@ -208,7 +208,7 @@ def _inputs(image: Image) -> str:
 
 def _clean_up() -> None:
     """End what a build that was killed has left: processes, mounts, working containers."""
-    kill(marked(_folder()))
+    kill(family(marked(_folder())))
     unmount_below(_folder())
     _buildah("rm", "--all")
 

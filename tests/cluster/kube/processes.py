@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cluster.kube.steps import Failed, environment
@@ -93,6 +94,23 @@ def marked(folder: Path) -> dict[int, str]:
             role = _role(entry, begin)
             if role is not None:
                 found[int(entry.name)] = role
+    return found
+
+
+def family(pids: Iterable[int]) -> set[int]:
+    """These processes and all their descendants, whatever environment those have."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        found.add(pid)
+        waiting.extend(children.get(pid, ()))
     return found
 
 
