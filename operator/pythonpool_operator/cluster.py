@@ -85,14 +85,17 @@ class Cluster:
                 return None
             raise
 
-    async def apply(self, kind: Kind, manifest: Json, is_new: bool) -> Json:
+    async def apply(self, kind: Kind, manifest: Json, before: Json | None) -> Json:
         """Server-side apply as our one field manager; returns the live object.
 
         Args:
-            is_new: there was no such object: one that came in between is left alone (409).
+            before: the object as it was known. Another one of its name that came in between is
+                left alone (409), and so is the first one where there was none.
         """
         meta = manifest["metadata"]
-        params = {"fieldManager": MANAGER, "force": "false" if is_new else "true"}
+        params = {"fieldManager": MANAGER, "force": "true" if before else "false"}
+        if before:
+            manifest = manifest | {"metadata": meta | {"uid": before["metadata"]["uid"]}}
         path = kind.path(meta["namespace"], meta["name"])
         return await self._ask("PATCH", path, manifest, _APPLY, params)
 

@@ -114,8 +114,6 @@ def _add_watch(
         live: Any = event["object"]
         if event["type"] == "DELETED":
             key = store.remove(kind, live)
-            if key and kind is POOL:
-                queue.forget(key)
         else:
             key = pool_of(kind, live)
             if key not in news:

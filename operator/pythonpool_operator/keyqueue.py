@@ -22,11 +22,12 @@ class KeyQueue:
     """Runs `work` for every key that is added, and again every `resync_seconds` ± 20 %.
 
     A key that is added while it is being worked on is worked on once more afterwards. A work that
-    raises is tried again after 0.5 s, doubling to 15 s, ± 20 %, for ever.
+    raises is tried again after 0.5 s, doubling to 15 s, ± 20 %, for ever. One that returns False
+    says that the key is gone: it is looked at again only when it is added again.
     """
 
     def __init__(
-        self, work: Callable[[Key], Awaitable[None]], workers: int, resync_seconds: float
+        self, work: Callable[[Key], Awaitable[bool]], workers: int, resync_seconds: float
     ) -> None:
         self._work = work
         self._workers = workers
@@ -45,13 +46,6 @@ class KeyQueue:
         elif key not in self._ready:
             self._ready[key] = None
             self._news.release()
-
-    def forget(self, key: Key) -> None:
-        """The pool is gone: do not look at it by yourself."""
-        self._failures.pop(key, None)
-        timer = self._timers.pop(key, None)
-        if timer:
-            timer.cancel()
 
     @property
     def length(self) -> int:
@@ -75,10 +69,8 @@ class KeyQueue:
             key = next(iter(self._ready))
             del self._ready[key]
             self._running.add(key)
-            # Before the work: `forget` in it takes the timer away.
-            self._later(key, self._resync_seconds)
             try:
-                await self._work(key)
+                stays = await self._work(key)
             except TryAgain as error:
                 _log.warning("%s: %s; tried again", key, error)
                 self._later(key, self._back_off(key))
@@ -87,6 +79,7 @@ class KeyQueue:
                 self._later(key, self._back_off(key))
             else:
                 self._failures.pop(key, None)
+                self._later(key, self._resync_seconds if stays else None)
             finally:
                 self._running.discard(key)
             if key in self._again:
@@ -98,10 +91,12 @@ class KeyQueue:
         self._failures[key] = count + 1
         return float(min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(count, 10)))
 
-    def _later(self, key: Key, seconds: float) -> None:
+    def _later(self, key: Key, seconds: float | None) -> None:
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
+        if seconds is None:
+            return
         delay = seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         self._timers[key] = asyncio.get_running_loop().call_later(delay, self._due, key)
 

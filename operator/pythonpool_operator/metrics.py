@@ -35,14 +35,14 @@ class Metrics:
         for result in ("ok", "retry", "defect"):
             self._count.labels(result)
 
-    def measured(self, work: Callable[[Key], Awaitable[None]]) -> Callable[[Key], Awaitable[None]]:
+    def measured(self, work: Callable[[Key], Awaitable[bool]]) -> Callable[[Key], Awaitable[bool]]:
         """The same work, counted and timed."""
 
-        async def run(key: Key) -> None:
+        async def run(key: Key) -> bool:
             began = time.perf_counter()
             result = "defect"
             try:
-                await work(key)
+                stays = await work(key)
                 result = "ok"
             except TryAgain:
                 result = "retry"
@@ -50,6 +50,7 @@ class Metrics:
             finally:
                 self._count.labels(result).inc()
                 self._seconds.observe(time.perf_counter() - began)
+            return stays
 
         return run
 

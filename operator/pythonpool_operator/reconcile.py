@@ -41,8 +41,8 @@ class Reconciler:
         self._clock = clock
         self._applied: dict[Key, dict[Kind, _Applied]] = {}
 
-    async def reconcile(self, key: Key) -> None:
-        """Look at one pool and do what is to be done.
+    async def reconcile(self, key: Key) -> bool:
+        """Look at one pool and do what is to be done; False: it is gone.
 
         Raises:
             TryAgain: something that passes is in the way.
@@ -50,7 +50,7 @@ class Reconciler:
         live = self._store.pool(key)
         if live is None or "deletionTimestamp" in live["metadata"]:
             self._applied.pop(key, None)
-            return
+            return live is not None
         try:
             objects = await self._observe(key, live)
             decided = plan(live, objects, self._store.pods(key), self._settings)
@@ -62,6 +62,7 @@ class Reconciler:
             await self._report(key, live, trouble)
         except ApiError as error:
             raise TryAgain(str(error)) from error
+        return True
 
     async def _observe(self, key: Key, pool: Json) -> Objects:
         """The pool's objects; what the watch does not know is asked for: it may be a stranger's."""
@@ -85,7 +86,7 @@ class Reconciler:
         if live and (is_level(wanted, live) or before == _record(wanted, live)):
             return None
         try:
-            now = await self._cluster.apply(kind, wanted, is_new=live is None)
+            now = await self._cluster.apply(kind, wanted, live)
         except ApiError as error:
             return _refusal(kind, wanted, error)
         self._store.put(kind, now)

@@ -7,7 +7,7 @@ from cluster.kube.apiserver import PARTS, ApiServer, api_server
 from cluster.kube.client import Cluster, find_cluster
 from cluster.kube.programs import program
 from cluster.kube.steps import CanNot
-from operator_stage import Api, OperatorProcess, Space, operator
+from operator_stage import POOLS, Api, OperatorProcess, Space, operator
 
 
 @pytest.fixture(scope="session")
@@ -46,15 +46,25 @@ def served(api: Api) -> Iterator[OperatorProcess]:
 
 
 @pytest.fixture
-def space(api: Api, request: pytest.FixtureRequest) -> Space:
-    """A namespace of this test's own."""
-    return new_space(api, request.node.name)
+def space(api: Api, request: pytest.FixtureRequest) -> Iterator[Space]:
+    """A namespace of this test's own; its pools are deleted afterwards."""
+    made = new_space(api, request.node.name)
+    yield made
+    api.ask("DELETE", POOLS.format(made.name))
 
 
 @pytest.fixture
-def spaces(api: Api, request: pytest.FixtureRequest) -> Callable[[str], Space]:
+def spaces(api: Api, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Space]]:
     """More namespaces: `spaces("a")`."""
-    return lambda suffix: new_space(api, f"{request.node.name}-{suffix}")
+    made: list[Space] = []
+
+    def make(suffix: str) -> Space:
+        made.append(new_space(api, f"{request.node.name}-{suffix}"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        api.ask("DELETE", POOLS.format(one.name))
 
 
 def new_space(api: Api, name: str) -> Space:
