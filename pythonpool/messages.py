@@ -146,6 +146,8 @@ class FrameReader:
 
 
 _CALL = struct.Struct(">BIIIIBBBH")
+_CALL_FRAME = struct.Struct(">IBQBIIIIBBBH")
+_CALL_KIND = int(Kind.CALL)
 
 
 @dataclass(slots=True)
@@ -169,23 +171,23 @@ class Call:
 
 def call_head(call: Call) -> bytes:
     """The payload of a CALL frame without its body."""
-    return (
-        _CALL.pack(
-            call.flags,
-            call.timeout_ms,
-            call.waited_ms,
-            call.line_ms,
-            call.body_bytes,
-            len(call.command),
-            len(call.session),
-            len(call.traceparent),
-            len(call.owner),
-        )
-        + call.command
-        + call.session
-        + call.traceparent
-        + call.owner
-    )
+    return call_start(
+        0, 0, call.flags, call.timeout_ms, call.waited_ms, call.line_ms, call.body_bytes,
+        call.command, call.session, call.traceparent, call.owner,
+    )[HEADER_BYTES:]  # fmt: skip
+
+
+def call_start(
+    number: int, part_bytes: int, flags: int, timeout_ms: int, waited_ms: int, line_ms: int,
+    body_bytes: int, command: bytes, session: bytes, traceparent: bytes, owner: bytes,
+) -> bytes:  # fmt: skip
+    """A CALL frame up to its body, of which it carries `part_bytes`; the rest as in `Call`."""
+    n1, n2, n3, n4 = len(command), len(session), len(traceparent), len(owner)
+    length = _BESIDE_PAYLOAD + _CALL.size + n1 + n2 + n3 + n4 + part_bytes
+    return _CALL_FRAME.pack(
+        length, _CALL_KIND, number, flags, timeout_ms, waited_ms, line_ms, body_bytes,
+        n1, n2, n3, n4,
+    ) + b"".join((command, session, traceparent, owner))  # fmt: skip
 
 
 def read_call(payload: bytes) -> Call:

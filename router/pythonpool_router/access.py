@@ -42,6 +42,7 @@ class TokenFile:
         self._expected = path.read_bytes().strip()
         if not self._expected:
             raise ValueError(f"the token file {path} is empty: it must hold the token")
+        self._usual = b"Bearer " + self._expected
         self._caller = Caller("local")
 
     def caller(self, authorization: bytes | None) -> Caller:
@@ -50,7 +51,11 @@ class TokenFile:
         Raises:
             Unauthenticated: no token, or another one.
         """
-        scheme, _, token = (authorization or b"").partition(b" ")
+        if authorization is None:
+            authorization = b""
+        if hmac.compare_digest(authorization, self._usual):
+            return self._caller
+        scheme, _, token = authorization.partition(b" ")
         if scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._expected):
             return self._caller
         raise Unauthenticated("no valid token; send it as Authorization: Bearer TOKEN")

@@ -9,7 +9,8 @@ from collections import deque
 import httptools
 
 from pythonpool.errors import InvalidArgument, PythonPoolError
-from pythonpool_router.requests import MAX_HEAD_BYTES, Request, too_large
+from pythonpool_router.requests import MAX_HEAD_BYTES, Field, Request, too_large
+from pythonpool_router.samehead import SameHead
 
 _SLICE = 16_384
 
@@ -25,9 +26,12 @@ class Intake:
 
     __slots__ = (
         "_current",
+        "_fields",
         "_head_fed",
         "_held",
         "_parser",
+        "_same",
+        "_target",
         "held_bytes",
         "in_head",
         "is_broken",
@@ -40,6 +44,9 @@ class Intake:
         self.is_broken = False
         self.in_head = False
         self._current: Request | None = None
+        self._target = b""
+        self._fields: list[Field] = []
+        self._same: SameHead | None = None
         self._head_fed = 0
         self._held: list[bytes] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -47,6 +54,13 @@ class Intake:
     def feed(self, data: bytes) -> None:
         """Take bytes in; whatever is wrong with them stands in the `error` of a request."""
         requests = self.requests
+        is_first = not (requests or self._current or self.in_head or self.is_broken)
+        if is_first and self._same is not None:
+            request = self._same.request(data)
+            if request is not None:
+                requests.append(request)
+                return
+        whole = data
         while data and not self.is_broken:
             current = self._current
             if requests and requests[0] is not current:
@@ -62,7 +76,9 @@ class Intake:
             ):
                 part = data[:_SLICE]
             self._parse(part)
-            if part is data:
+            if part is whole:
+                if is_first and len(requests) == 1 and requests[0].is_whole:
+                    self._same = SameHead.of(data, requests[0])
                 return
             data = data[len(part) :]
 
@@ -115,30 +131,29 @@ class Intake:
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._current = Request()
+        self._current = None
+        self._target = b""
+        self._fields = []
         self.in_head = True
         self._head_fed = 0
 
     def on_url(self, url: bytes) -> None:
         """Its target, or a piece of it."""
-        current = self._current
-        if current is not None:
-            current.target += url
-            current.head_bytes += len(url)
+        self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field; trailers are passed over."""
-        if self.in_head and self._current is not None:
-            self._current.add_field(name, value)
+        if self.in_head:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        current = self._current
-        if current is None:
+        if self.is_broken:
             return
         self.in_head = False
         parser = self._parser
-        current.check(parser.get_method(), parser.get_http_version(), parser.should_keep_alive())
+        current = self._current = Request(parser.get_method(), self._target, self._fields)
+        current.check(parser.get_http_version(), parser.should_keep_alive())
         self.requests.append(current)
         if current.error is not None:
             self.is_broken = True

@@ -115,30 +115,22 @@ class Link:
         self.calls[number] = call
         self.holding += 1
         session = call.session
-        head = messages.Call(
-            call.flags,
-            call.timeout_ms,
-            int(waited * 1000),
-            line_ms,
-            call.body_bytes,
-            call.command.encode(),
-            session.secret.encode() if session is not None else b"",
-            call.traceparent,
-            call.owner,
-            b"",
-        )
-        parts, size = call.body, call.body_bytes
+        parts, size, flags = call.body, call.body_bytes, call.flags
         if call.upload is not None:
             room = messages.MAX_PAYLOAD - 1024
             parts, more = call.upload.first_part(room)
             call.body = parts
             size = sum(map(len, parts))
             if more:
-                head.flags |= MORE
-        text = messages.call_head(head)
+                flags |= MORE
         out = self._control
-        out.append(messages.header(Kind.CALL, number, len(text) + size))
-        out.append(text)
+        out.append(
+            messages.call_start(
+                number, size, flags, call.timeout_ms, int(waited * 1000), line_ms, call.body_bytes,
+                call.command.encode(), session.secret.encode() if session is not None else b"",
+                call.traceparent, call.owner,
+            )
+        )  # fmt: skip
         out += parts
         if not self._is_flushing:
             self._is_flushing = True

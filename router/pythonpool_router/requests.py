@@ -32,6 +32,7 @@ _KNOWN = {
     )
     for name in (plain, plain.lower())
 }
+Field = tuple[bytes, bytes]
 _ONCE = frozenset(
     (b"host", b"authorization", b"content-length", b"origin", b"idempotency-key", b"expect")
 )
@@ -55,7 +56,6 @@ class Request:
         "body_bytes",
         "error",
         "fields",
-        "head_bytes",
         "is_last",
         "is_whole",
         "length",
@@ -65,12 +65,13 @@ class Request:
         "target",
     )
 
-    def __init__(self) -> None:
-        self.target = b""
-        self.method = b""
-        self.fields: list[tuple[bytes, bytes]] = []
+    def __init__(
+        self, method: bytes = b"", target: bytes = b"", fields: list[Field] | None = None
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = [] if fields is None else fields
         self.named: dict[bytes, bytes] = {}
-        self.head_bytes = 0
         self.error: PythonPoolError | None = None
         self.length: int | None = 0
         self.is_last = False
@@ -92,21 +93,18 @@ class Request:
         self.body = []
         self.sink = _nowhere
 
-    def add_field(self, name: bytes, value: bytes) -> None:
-        """Take one header field."""
-        self.head_bytes += len(name) + len(value) + 4
-        key = _KNOWN.get(name) or name.lower()
-        if key in self.named and key in _ONCE:
-            self.error = InvalidArgument(f"the head has more than one {key.decode('latin-1')}")
-        self.named[key] = value
-        self.fields.append((name, value))
-
-    def check(self, method: bytes, version: str, keeps_alive: bool) -> None:
+    def check(self, version: str, keeps_alive: bool) -> None:
         """The head is whole: see whether it may be served."""
-        self.method = method
         named = self.named
+        size = len(self.target)
+        for name, value in self.fields:
+            size += len(name) + len(value) + 4
+            key = _KNOWN.get(name) or name.lower()
+            if key in named and key in _ONCE:
+                self.error = InvalidArgument(f"the head has more than one {key.decode('latin-1')}")
+            named[key] = value
         self.is_last = not keeps_alive
-        if self.head_bytes > MAX_HEAD_BYTES or len(self.fields) > MAX_FIELDS:
+        if size > MAX_HEAD_BYTES or len(self.fields) > MAX_FIELDS:
             self.error = too_large()
         elif version != "1.1" and version != "1.0":
             self.error = InvalidArgument(f"HTTP version {version} must be 1.1")
@@ -120,6 +118,23 @@ class Request:
             self.length = int(named[b"content-length"])
         if version == "1.0":
             self.is_last = True
+
+    def again(self, digits: bytes, body: bytes) -> "Request":
+        """The same head once more, whole, with another Content-Length and body."""
+        request = Request(self.method, self.target, self.fields)
+        request.named = self.named
+        if digits != self.named[b"content-length"]:
+            request.named = {**self.named, b"content-length": digits}
+            request.fields = [
+                (name, digits if name.lower() == b"content-length" else value)
+                for name, value in self.fields
+            ]
+        request.length = int(digits)
+        request.body_bytes = len(body)
+        if body:
+            request.body.append(body)
+        request.is_whole = True
+        return request
 
 
 def _nowhere(chunk: bytes) -> None:
