@@ -146,7 +146,7 @@ class Executor:
         """SESSION_OPEN and its answer."""
         self._number += 1
         saved = None if snapshot is None else b64encode(snapshot).decode()
-        given = {"session_id": session, "context": context, "snapshot": saved}
+        given = {"session_id": session, "context": context or {}, "snapshot": saved}
         self._send(Kind.SESSION_OPEN, b"\0", json.dumps(given).encode())
         return self.wait(self._number)
 
