@@ -17,28 +17,13 @@ from cluster.kube.down import unmount_below
 from cluster.kube.layout import Layout, images_of
 from cluster.kube.places import CHECKOUT, NODES, Node, cache_folder
 from cluster.kube.processes import MARK, family, kill, marked
+from cluster.kube.programs import program
 from cluster.kube.steps import Failed, run, say, step
 
 PAUSE = "docker.io/pythonpool/pause:1"
 DEBIAN = "bookworm"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = "/etc/ssl/certs"
-
-PAUSE_PROGRAM = """\
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static void end(int signal) { (void)signal; _exit(0); }
-static void reap(int signal) { (void)signal; while (waitpid(-1, 0, WNOHANG) > 0); }
-
-int main(void) {
-  signal(SIGINT, end);
-  signal(SIGTERM, end);
-  signal(SIGCHLD, reap);
-  for (;;) pause();
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +166,7 @@ def _base_name() -> str:
 def _build_pause() -> None:
     folder = _folder() / "pause"
     folder.mkdir(parents=True, exist_ok=True)
-    run("cc", "-static", "-Os", "-s", "-o", folder / "pause", "-x", "c", "-", text_in=PAUSE_PROGRAM)
+    shutil.copy(program("pause"), folder)
     (folder / "Dockerfile").write_text(
         'FROM scratch\nCOPY pause /pause\nUSER 65535:65535\nENTRYPOINT ["/pause"]\n'
     )

@@ -35,8 +35,6 @@ DEBIAN = {
     "openssl": "openssl",
     "debootstrap": "debootstrap",
     "buildah": "buildah",
-    "cc": "gcc",
-    "/usr/include/stdio.h": "libc6-dev",
 }
 """Program (or a file that shows it) to the Debian package that brings it."""
 
@@ -69,6 +67,7 @@ BUILDS = {
             "kube-proxy",
         )
     },
+    "pause": Build("pause-1", "./pause"),
     "coredns": Build(f"coredns-{COREDNS}", f"github.com/coredns/coredns@{COREDNS}"),
     "helm": Build(f"helm-{HELM}", f"helm.sh/helm/v4/cmd/helm@{HELM}"),
 }
