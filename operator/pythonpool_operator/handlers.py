@@ -1,8 +1,9 @@
-"""The watches, by kopf: they fill the store and put pools into our queue. The only home of kopf.
+"""The watches, by kopf: they fill the store and put pools into our queue.
 
 Nothing is written here and nothing is retried here: `on.event` and `index` leave no finalizer, no
 annotation and no status behind. The index functions run before any handler, and hold all handlers
-until every kind has been listed; so nothing is decided before all is known.
+until every kind has been listed; so nothing is decided before all is known. All are coroutines:
+kopf would run plain functions in threads.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from typing import Any
 import kopf
 
 from pythonpool_operator.cluster import ApiError, Cluster
+from pythonpool_operator.forgetful import NoDiffs, NoProgress
 from pythonpool_operator.keyqueue import KeyQueue
 from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Key, Kind
 from pythonpool_operator.settings import Settings
@@ -47,6 +49,8 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     """How kopf is to behave: write nothing, wait for ever, keep little."""
     found = kopf.OperatorSettings()
     found.posting.enabled = False
+    found.persistence.diffbase_storage = NoDiffs()
+    found.persistence.progress_storage = NoProgress()
     found.peering.standalone = True
     found.networking.error_backoffs = Backoffs()
     found.watching.chunk_size = 200
@@ -103,14 +107,14 @@ def _add_watch(
     news: set[Key] = set()
 
     @kopf.index(*where, id=f"index-{kind.plural}", registry=registry)
-    def keep(body: kopf.Body, **_: Any) -> None:
+    async def keep(body: kopf.Body, **_: Any) -> None:
         live = dict(body)
         key = pool_of(kind, live)
         if store.put(kind, live) and key:
             news.add(key)
 
     @kopf.on.event(*where, id=f"event-{kind.plural}", registry=registry)
-    def tell(event: kopf.RawEvent, **_: Any) -> None:
+    async def tell(event: kopf.RawEvent, **_: Any) -> None:
         live: Any = event["object"]
         if event["type"] == "DELETED":
             key = store.remove(kind, live)
