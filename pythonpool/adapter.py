@@ -1,7 +1,7 @@
 """What users subclass: `Adapter`, its commands, and what a running command is told.
 
-Knows nothing of sockets and processes. `pythonpool.sdk.loading` finds adapters, `pythonpool.sdk.commands`
-reads what they offer, and the executor runs them.
+Knows nothing of sockets and processes. `pythonpool.sdk.loading` finds adapters,
+`pythonpool.sdk.commands` reads what they offer, and the executor runs them.
 """
 
 import json

@@ -279,6 +279,9 @@ END_HEAD = struct.Struct(">BI")
 SNAPSHOT_HEAD = struct.Struct(">BI")
 """flags, total bytes; the state's first part follows."""
 
+LIMITS = struct.Struct(">II")
+"""Of CONFIG on a channel: the most bytes of a result, and of a session's state."""
+
 U16 = struct.Struct(">H")
 U32 = struct.Struct(">I")
 

@@ -5,9 +5,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from flows.house import House, manifest, wait_for
 
-from pythonpool import PythonPoolError
+from pythonpool import Client, PythonPoolError, ResultTooLarge
 from pythonpool_local.asking import get
 
 Open = Callable[..., House]
@@ -158,3 +159,25 @@ def test_a_refused_file_changes_nothing(house: Open) -> None:
     assert ready(up) == before
     assert generation(up) == 1
     assert ping(up)
+
+
+def test_a_new_limit_of_results_reaches_executors_that_run(house: Open) -> None:
+    """results.maxBytes is live: no worker is replaced, and its executors go by the new one."""
+    small = manifest("general", "{adapter: general, results: {maxBytes: 1Ki}}")
+    up = house(small)
+    before, text = ready(up), "x" * 5000
+    with up.client() as client:
+        with pytest.raises(ResultTooLarge):
+            client.execute("general", "echo", {"text": text})
+
+        change(up, small.replace("1Ki", "1Mi"))
+
+        wait_for(lambda: fits(client, text))
+    assert ready(up) == before
+
+
+def fits(client: Client, text: str) -> bool:
+    try:
+        return bool(client.execute("general", "echo", {"text": text})["echoed"]["text"] == text)
+    except ResultTooLarge:
+        return False

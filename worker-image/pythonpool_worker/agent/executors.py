@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pythonpool.messages import LIMITS, Kind, frame
 from pythonpool_worker.agent.channel import Channel
 from pythonpool_worker.agent.timers import Timers
 
@@ -110,6 +111,7 @@ class Executors:
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._is_filling = False
         self._is_paused = False
+        self._limits = b""
         self.on_change: Callable[[], None] = _nothing
         self.on_gone: Callable[[Executor, str], None] = _ignore
         self.on_unkillable: Callable[[bool], None] = _ignore_it
@@ -188,6 +190,13 @@ class Executors:
         if self._is_filling:
             self.fill()
 
+    def limit(self, result_bytes: int, state_bytes: int) -> None:
+        """From now on these are the limits of results and of states, whatever worker.json says."""
+        self._limits = frame(Kind.CONFIG, 0, LIMITS.pack(result_bytes, state_bytes))
+        for executor in self._all.values():
+            if not executor.ending:
+                executor.channel.send(self._limits)
+
     def started(self, message: dict[str, Any], descriptor: int) -> None:
         """The keeper: an executor is ready, and this is the socket to it."""
         number = message["id"]
@@ -199,6 +208,8 @@ class Executors:
         executor = Executor(number, message["pid"], Channel(socket.socket(fileno=descriptor)))
         executor.channel.listen(partial(self._frame, executor), partial(self._ended, executor))
         self._all[number] = executor
+        if self._limits:
+            executor.channel.send(self._limits)
         if self.prepare is None:
             self._prepared(executor, is_fit=True)
         else:

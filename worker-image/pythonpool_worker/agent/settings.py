@@ -49,6 +49,7 @@ class Settings:
         startup_seconds: what one warm-up command may take.
         finish_abandoned: a call whose caller has gone runs on.
         result_bytes: the most that one result may take.
+        state_bytes: the most that a session's state may take to be kept.
         ttl_seconds: of a session that names none; `max_ttl_seconds` is the most it may name.
         max_sessions: sessions on this worker.
         drain_seconds: how long sessions go on while the worker drains.
@@ -65,6 +66,7 @@ class Settings:
     startup_seconds: float
     finish_abandoned: bool
     result_bytes: int
+    state_bytes: int
     ttl_seconds: int
     max_ttl_seconds: int
     max_sessions: int
@@ -114,6 +116,7 @@ def read_spec(generation: int, spec: dict[str, Any]) -> Settings:
         startup_seconds=(spec.get("healthCheck") or {}).get("startupSeconds", 120),
         finish_abandoned=spec.get("onDisconnect") == "Finish",
         result_bytes=byte_count((spec.get("results") or {}).get("maxBytes", "64Mi")),
+        state_bytes=byte_count(sessions.get("maxStateBytes", "1Mi")),
         ttl_seconds=sessions.get("ttlSeconds", 3600),
         max_ttl_seconds=sessions.get("maxTtlSeconds", 86400),
         max_sessions=sessions.get("maxPerWorker", 16),

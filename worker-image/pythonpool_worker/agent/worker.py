@@ -269,6 +269,7 @@ class Worker:
         self.settings = self._running.settings = self._frames.settings = settings
         self.sessions.settings = self._openings.settings = settings
         self._recycling.reconfigure(settings)
+        self.executors.limit(settings.result_bytes, settings.state_bytes)
         _log.info("spec of generation %d taken over", settings.generation)
 
     def _call_is_over(self) -> None:

@@ -43,7 +43,7 @@ class Calls:
         self._settings = settings
         self._threads = settings.isolation == "thread"
         self._runner: Runner = SharedLoop(channel) if self._threads else OwnLoop(channel)
-        self._invoker = Invoker(adapter, channel, self._runner, settings.max_result_bytes)
+        self._invoker = Invoker(adapter, channel, self._runner)
         self._commands = commands_of(type(adapter))
         self._sessions = Sessions(adapter, channel, settings)
         self._look: Callable[[int], bool] = (

@@ -15,6 +15,7 @@ from typing import Any
 
 from pythonpool.messages import (
     HEADER_BYTES,
+    LIMITS,
     MAX_PAYLOAD,
     MORE,
     FrameReader,
@@ -61,15 +62,25 @@ class SessionClose:
 Request = Run | SessionOpen | SessionClose
 
 
+@dataclass(slots=True)
+class Limits:
+    """What CONFIG may change while the executor lives, in bytes."""
+
+    result_bytes: int
+    state_bytes: int
+
+
 class Channel:
     """Requests from the agent, and the frames that answer them.
 
     Attributes:
+        limits: of results and of states, as they are now.
         cancelled: numbers of requests that the agent has cancelled; the one who answers a request
             takes its number out.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+        self.limits = limits
         self._socket = connection
         self._reader = FrameReader()
         self._ready: deque[tuple[int, Request]] = deque()
@@ -167,6 +178,8 @@ class Channel:
             hook = self._hooks.get(number)
             if hook is not None:
                 hook()
+        elif kind == Kind.CONFIG:
+            self.limits.result_bytes, self.limits.state_bytes = LIMITS.unpack(payload)
         elif kind == Kind.DATA and number in self._open:
             self._open[number][2].append(payload)
         elif kind == Kind.END and number in self._open:

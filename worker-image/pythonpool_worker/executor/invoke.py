@@ -34,13 +34,10 @@ class _TooLargeError(Exception):
 class Invoker:
     """Calls commands of one adapter."""
 
-    def __init__(
-        self, adapter: Adapter, channel: Channel, runner: Runner, max_result_bytes: int
-    ) -> None:
+    def __init__(self, adapter: Adapter, channel: Channel, runner: Runner) -> None:
         self._adapter = adapter
         self._channel = channel
         self._runner = runner
-        self._max_bytes = max_result_bytes
 
     def outcome(
         self, command: Command, number: int, context: Context, args: dict[str, Any], streams: bool
@@ -99,7 +96,7 @@ class Invoker:
             return Answer(_NULL)
         if is_octets(value):
             body = bytes(value)
-            if len(body) > self._max_bytes:
+            if len(body) > self._channel.limits.result_bytes:
                 raise _TooLargeError(len(body))
             return Answer(body, octets=True)
         return Answer(self._json(name, value))
@@ -108,14 +105,14 @@ class Invoker:
         text, has_nan = encode(value)
         if has_nan:
             _LOG.warning("a NaN or an infinity in the result of %s was written as null", name)
-        if len(text) > self._max_bytes:
+        if len(text) > self._channel.limits.result_bytes:
             raise _TooLargeError(len(text))
         return text
 
     def _too_large(self, name: str, error: _TooLargeError) -> ResultTooLarge:
         return ResultTooLarge(
             f"the result of {name} is {error.args[0]} bytes; "
-            f"results.maxBytes allows {self._max_bytes}"
+            f"results.maxBytes allows {self._channel.limits.result_bytes}"
         )
 
 

@@ -8,7 +8,7 @@ import socket
 from pythonpool.adapter import Adapter
 from pythonpool.messages import U32, Kind, frame
 from pythonpool_worker.executor.calls import Calls
-from pythonpool_worker.executor.channel import Channel, ChannelClosedError
+from pythonpool_worker.executor.channel import Channel, ChannelClosedError, Limits
 from pythonpool_worker.executor.settings import ExecutorSettings
 from pythonpool_worker.executor.threads import serve_in_threads
 
@@ -24,7 +24,7 @@ def run_executor(adapter: Adapter, channel: socket.socket, settings: ExecutorSet
         The exit code for the process: 0 when the channel ended, 1 when `open()` raised (FAILED
         has been sent). SystemExit in a command ends the process from within.
     """
-    end = Channel(channel)
+    end = Channel(channel, Limits(settings.max_result_bytes, settings.max_state_bytes))
     try:
         end.send(frame(Kind.PID, 0, U32.pack(os.getpid())))
         try:

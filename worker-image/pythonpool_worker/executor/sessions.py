@@ -17,7 +17,6 @@ class Sessions:
         self._adapter = adapter
         self._channel = channel
         self._keeps = settings.persistence != "None"
-        self._max_bytes = settings.max_state_bytes
         self._sessions: dict[str, Session] = {}
         self._warned: set[str] = set()
 
@@ -66,8 +65,9 @@ class Sessions:
             # An older state must not come back in its place, so this counts as too large.
             self._warn(session, f"can not be saved: {type(error).__name__}: {error}", error)
             return None
-        if len(data) > self._max_bytes:
-            self._warn(session, f"is {len(data)} bytes, maxStateBytes is {self._max_bytes}", None)
+        most = self._channel.limits.state_bytes
+        if len(data) > most:
+            self._warn(session, f"is {len(data)} bytes, maxStateBytes is {most}", None)
             return None
         self._warned.discard(session.id)
         return data

@@ -9,7 +9,7 @@ from pythonpool.spec.quantities import Memory
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
-    """One executor's settings, fixed for its life.
+    """One executor's settings when it starts.
 
     Attributes:
         pool: name of the pool.
@@ -17,8 +17,8 @@ class ExecutorSettings:
         config: `spec.config` as it stands in the manifest.
         isolation: `process` (one call at a time) or `thread` (`concurrency` calls at a time).
         concurrency: slots of the worker; threads of this executor with `thread`.
-        max_result_bytes: a longer result is `result_too_large`.
-        max_state_bytes: a longer state of a session is not kept.
+        max_result_bytes: a longer result is `result_too_large`; CONFIG may change it.
+        max_state_bytes: a longer state of a session is not kept; CONFIG may change it.
         persistence: `None`: states are not handed to the agent; `Worker`: after each call.
         label_fd: the label page's descriptor, or None.
     """
