@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from soak.eventtext import Malformed, last_event
 from soak.history import Outcome, Sent
 from soak.rawhttp import Connection, Reply
 
@@ -45,6 +46,24 @@ class Target:
     def connection(self) -> Connection:
         """A connection of one's own."""
         return Connection(self.host, self.port, self.token, self.unix)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a call is made.
+
+    Attributes:
+        leaves_after: seconds until the caller hangs up; None: it waits for the answer.
+        accept: what it asks for; an event stream, or anything.
+        idle: seconds that it leaves the answer unread.
+    """
+
+    leaves_after: float | None = None
+    accept: str = "*/*"
+    idle: float = 0.0
+
+
+PLAIN = Manner()
 
 
 @dataclass(slots=True)
@@ -95,7 +114,7 @@ class Caller:
         leaves_after = self.chance.uniform(0.0, 0.5) if self.chance.random() < 0.5 else None
         path = f"/v1/pools/{POOL}/execute/work"
         args = {"shape": "sleep", "seconds": seconds}
-        await self._call(path, args, 5.0, leaves_after=leaves_after)
+        await self._call(path, args, 5.0, manner=Manner(leaves_after=leaves_after))
         await self._line.close()
 
     async def hold_sessions_until(self, end: float) -> None:
@@ -115,10 +134,16 @@ class Caller:
         timeout = chance.uniform(0.1, 1.5) if shape in _STUCK else 5.0
         if shape == "sleep" and chance.random() < 0.03:
             seconds, timeout = 30.0, chance.uniform(0.1, 1.5)
-        leaves_after = chance.uniform(0.0, 0.3) if chance.random() < 0.04 else None
         path = f"/v1/pools/{POOL}/execute/work"
-        args = {"shape": shape, "seconds": seconds}
-        await self._call(path, args, timeout, leaves_after=leaves_after)
+        args: dict[str, Any] = {"shape": shape, "seconds": seconds}
+        if chance.random() < 0.03:
+            args["ballast"] = "b" * chance.randint(100_000, 2_000_000)
+        manner = Manner(
+            leaves_after=chance.uniform(0.0, 0.3) if chance.random() < 0.04 else None,
+            accept="text/event-stream" if chance.random() < 0.2 else "*/*",
+            idle=chance.uniform(0.1, 1.0) if shape == "large" else 0.0,
+        )
+        await self._call(path, args, timeout, manner=manner)
 
     async def _open(self) -> str | None:
         try:
@@ -164,22 +189,30 @@ class Caller:
         timeout: float,
         *,
         session: str = "",
-        leaves_after: float | None = None,
+        manner: Manner = PLAIN,
     ) -> str:
         self._number += 1
         nonce = f"{self.name}-{self._number}"
         query = f"?timeout={timeout:.3f}&queue_timeout={_QUEUE_SECONDS}"
-        allowed = timeout + _QUEUE_SECONDS
-        patience = allowed + _PATIENCE_SECONDS if leaves_after is None else leaves_after
+        allowed = timeout + _QUEUE_SECONDS + manner.idle
+        patience = allowed + _PATIENCE_SECONDS
+        if manner.leaves_after is not None:
+            patience = manner.leaves_after
         reply, code = None, ""
         sent = time.monotonic()
         try:
-            asking = self._line.ask("POST", path + query, {"nonce": nonce, **args})
+            asking = self._line.ask(
+                "POST",
+                path + query,
+                {"nonce": nonce, **args},
+                accept=manner.accept,
+                idle=manner.idle,
+            )
             reply = await asyncio.wait_for(asking, patience)
         except ConnectionError:
             code = "reset"
         except TimeoutError:
-            code = "silent" if leaves_after is None else "gone"
+            code = "silent" if manner.leaves_after is None else "gone"
         times = (sent, time.monotonic(), allowed, timeout)
         entry = replace(_entry(nonce, session, times, reply, code), shape=args["shape"])
         self.log.sent.append(entry)
@@ -201,8 +234,7 @@ def _entry(
     sent, answered, allowed, timeout = times
     if reply is None:
         return Sent(nonce, sent, answered, code, "unknown", allowed, timeout, session=session)
-    body = reply.json if isinstance(reply.json, dict) else {}
-    is_ok = reply.status == 200
+    is_ok, body = _content(reply)
     outcome: Outcome = "finished" if is_ok else body.get("outcome", "unknown")
     return Sent(
         nonce=nonce,
@@ -221,6 +253,17 @@ def _entry(
     )
 
 
+def _content(reply: Reply) -> tuple[bool, dict[str, Any]]:
+    """Whether the command returned, and the object in the answer, or at the end of its stream."""
+    is_ok, body = reply.status == 200, reply.json
+    if reply.fields.get("content-type", "").startswith("text/event-stream"):
+        try:
+            name, body = last_event(reply.body)
+        except Malformed as error:
+            return False, {"code": f"a stream with {error}"}
+        is_ok = name == "result"
+    return is_ok, body if isinstance(body, dict) else {}
+
+
 def _text(reply: Reply, member: str) -> str:
-    body = reply.json
-    return str(body.get(member, "")) if isinstance(body, dict) else f"status {reply.status}"
+    return str(_content(reply)[1].get(member, ""))

@@ -204,7 +204,7 @@ def crashes_have_a_cause(history: History) -> Iterator[str]:
     for call in history.sent:
         if call.code not in ("worker_crashed", "out_of_memory", "session_lost"):
             continue
-        if call.shape in DEADLY or call.cause == "neighbour_killed":
+        if call.shape in DEADLY or history.is_shared:
             continue
         if not any(_hit(call, each, history) for each in history.strikes):
             yield f"{call.nonce} ({call.code}, {call.shape}) at {call.answered:.3f}, for no reason"

@@ -110,6 +110,7 @@ class History:
         strikes: from when to when something that was made to fail may hit those it served.
         deaths: of the processes of calls that timed out or whose caller left.
         slots: of each worker.
+        is_shared: the calls of a worker share one executor, and its death is theirs.
     """
 
     sent: tuple[Sent, ...]
@@ -118,6 +119,7 @@ class History:
     strikes: tuple[Pause, ...] = ()
     deaths: tuple[Death, ...] = ()
     slots: int = 1
+    is_shared: bool = False
 
 
 def read_journal(path: Path) -> tuple[Line, ...]:

@@ -42,11 +42,21 @@ class Ledger(Troubles):
 
     @command
     def work(
-        self, context: Context, nonce: str, shape: Shape = "sleep", seconds: float = 0.0
+        self,
+        context: Context,
+        nonce: str,
+        shape: Shape = "sleep",
+        seconds: float = 0.0,
+        ballast: str = "",
     ) -> dict[str, Any]:
-        """Do one thing of one shape; `seconds` bounds those that end by themselves."""
+        """Do one thing of one shape; `seconds` bounds those that end by themselves.
+
+        `ballast` makes the request long.
+        """
         with self._journalled(context, nonce):
+            context.progress(0.0, pid=os.getpid())
             text = self._act(shape, seconds)
+            context.progress(1.0)
         return {"nonce": nonce, "pid": os.getpid(), "text": text}
 
     @command
@@ -92,7 +102,7 @@ class Ledger(Troubles):
             case "spawn":
                 self._leave_children(seconds)
             case "large":
-                return "x" * 300_000
+                return "x" * 1_000_000
         return ""
 
     def _leave_children(self, seconds: float) -> None:

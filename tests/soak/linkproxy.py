@@ -85,15 +85,15 @@ class LinkProxy:
             return
         self._ends |= {agent, router}
         self._agents.add(agent)
+        pumps = [
+            asyncio.create_task(self._pump(reader, router, is_down=False)),
+            asyncio.create_task(self._pump(answers, agent, is_down=True)),
+        ]
         try:
-            await asyncio.wait(
-                [
-                    asyncio.create_task(self._pump(reader, router, is_down=False)),
-                    asyncio.create_task(self._pump(answers, agent, is_down=True)),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for pump in pumps:
+                pump.cancel()
             for end in (agent, router):
                 end.transport.abort()
                 self._ends.discard(end)

@@ -40,17 +40,21 @@ class Connection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Reply:
-        """One request and its answer."""
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, accept: str = "*/*", idle: float = 0.0
+    ) -> Reply:
+        """One request and its answer; `idle` seconds pass before the first byte of it is read."""
         data = b"" if body is None else json.dumps(body).encode()
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n"
-            f"Authorization: Bearer {self._token}\r\nContent-Length: {len(data)}\r\n\r\n"
+            f"Authorization: Bearer {self._token}\r\nContent-Length: {len(data)}\r\n"
+            f"Accept: {accept}\r\n\r\n"
         )
         try:
             reader = await self._opened()
             assert self._writer is not None
             self._writer.write(head.encode() + data)
+            await asyncio.sleep(idle)
             reply = await self._read(reader)
         except (OSError, EOFError) as error:
             self.drop()
@@ -90,5 +94,15 @@ class Connection:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         pairs = (line.split(":", 1) for line in head[1:] if line)
         fields = {name.strip().lower(): value.strip() for name, value in pairs}
-        body = await reader.readexactly(int(fields.get("content-length", 0)))
+        if fields.get("transfer-encoding") == "chunked":
+            body = await self._chunks(reader)
+        else:
+            body = await reader.readexactly(int(fields.get("content-length", 0)))
         return Reply(int(head[0].split()[1]), fields, body)
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> bytes:
+        body = b""
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readexactly(2)
+        return body

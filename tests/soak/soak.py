@@ -83,6 +83,7 @@ async def soak(asked: Asked) -> int:
         tuple(strikes.struck),
         deaths.seen(),
         SLOTS,
+        asked.isolation == "thread",
     )
     wrong += violations(history)
     _report(asked.seed, log, history, wrong)
