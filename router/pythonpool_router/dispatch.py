@@ -18,7 +18,7 @@ from pythonpool.messages import OPEN, CancelReason
 from pythonpool_router import refusals
 from pythonpool_router.call import ANSWERED, GONE, NEW, SENT, WAITING, Call
 from pythonpool_router.link import line_age_ms
-from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.pools import ANY_LIFE, Pool, Pools
 from pythonpool_router.workers import Worker
 
 _log = structlog.get_logger("pythonpool.dispatch")
@@ -156,7 +156,11 @@ class Dispatcher:
         if worker is not None and worker.incarnation == session.incarnation:
             return worker
         listed = pool.listed.get(session.worker)
-        if worker is None and listed is not None and listed.incarnation == session.incarnation:
+        if listed is None or not listed.may_be(session.incarnation):
+            return None
+        if worker is not None and not worker.is_linked and listed.incarnation == ANY_LIFE:
+            return worker  # which life of it comes back is seen when it dials
+        if worker is None:
             worker = Worker(pool, session.worker, session.incarnation)
             pool.workers[worker.name] = worker
             return worker

@@ -1,7 +1,6 @@
 """Where workers dial in: HELLO, who they are, PING, and silence. Then each has its Link."""
 
 import asyncio
-import hmac
 import random
 import re
 from typing import Any
@@ -11,8 +10,9 @@ import structlog
 
 from pythonpool import messages, names
 from pythonpool.messages import Kind
+from pythonpool_router.identity import HelloRefused, Identity
 from pythonpool_router.link import Link
-from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.pools import Pool
 from pythonpool_router.workernews import WorkerNews, catalogue_of
 from pythonpool_router.workers import Worker
 
@@ -24,17 +24,19 @@ MAX_SLOTS = 256
 MAX_COMMANDS = 1000
 
 
-class HelloRefused(Exception):
-    """The HELLO is not one that this router takes; the connection is closed."""
-
-
 class LinkServer:
-    """Takes workers' connections, on whatever transport they come."""
+    """Takes workers' connections, on whatever transport they come.
 
-    def __init__(self, pools: Pools, news: WorkerNews, instance: str) -> None:
-        self.pools = pools
+    Attributes:
+        identity: tells whose worker dials.
+        routers: addresses of all routers, for workers; empty: they know them.
+    """
+
+    def __init__(self, identity: Identity, news: WorkerNews, instance: str) -> None:
+        self.identity = identity
         self.news = news
         self.instance = instance
+        self.routers: list[str] = []
         self.connections: set[LinkConnection] = set()
 
     def connection(self) -> "LinkConnection":
@@ -45,6 +47,12 @@ class LinkServer:
         """Cut every link."""
         for connection in list(self.connections):
             connection.cut("the router stops")
+
+    def routers_changed(self, addresses: list[str]) -> None:
+        """Tell all workers which routers there are."""
+        self.routers = addresses
+        for connection in self.connections:
+            connection.tell_routers()
 
     def pools_changed(self) -> None:
         """Tell workers whose pool has a newer spec."""
@@ -126,6 +134,11 @@ class LinkConnection(asyncio.Protocol):
             config = {"generation": pool.generation, "spec": pool.spec}
             link.put(Kind.CONFIG, 0, orjson.dumps(config))
 
+    def tell_routers(self) -> None:
+        """Hand the worker the addresses of all routers, if it needs them."""
+        if self._link is not None and self._server.routers:
+            self._link.put(Kind.ROUTERS, 0, orjson.dumps(self._server.routers))
+
     def _early(self, kind: int, number: int, payload: bytes) -> None:
         """A frame of the first bytes: HELLO, and what follows it."""
         if self._link is None or kind <= Kind.PONG:
@@ -159,6 +172,7 @@ class LinkConnection(asyncio.Protocol):
         }
         link.put(Kind.HELLO, 0, orjson.dumps(answer))
         self.tell_config()
+        self.tell_routers()
         self._server.news.joined(worker, link)
         self._ping_later()
 
@@ -166,13 +180,7 @@ class LinkConnection(asyncio.Protocol):
         low, high = hello["protocol"]
         if low > messages.PROTOCOL_MAX or high < messages.PROTOCOL_MIN:
             raise HelloRefused(f"no protocol in common with {low} to {high}")
-        pool = self._server.pools.by_name.get(hello["pool"])
-        secret = str(hello["secret"]).encode()
-        # Compared even when there is no such pool, so that the time taken tells nothing.
-        expected = pool.secret if pool is not None else b"?"
-        if not hmac.compare_digest(secret, expected) or pool is None:
-            raise HelloRefused(f"the secret of a worker of {hello['pool']!r} is wrong")
-        return pool
+        return self._server.identity.pool_of(hello)
 
     def _ping_later(self) -> None:
         if self._timer is not None:

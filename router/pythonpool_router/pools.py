@@ -16,6 +16,9 @@ from pythonpool_router.line import Line
 from pythonpool_router.promise import Promise
 from pythonpool_router.workers import Worker
 
+ANY_LIFE = "*"
+"""In place of an incarnation: the source knows the worker, and not which life of it this is."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedWorker:
@@ -26,6 +29,10 @@ class ListedWorker:
     state: str
     pid: int | None
     started_at: float | str | None
+
+    def may_be(self, incarnation: str) -> bool:
+        """Whether this may be the life of that name."""
+        return self.incarnation in (incarnation, ANY_LIFE)
 
 
 @dataclass(frozen=True, slots=True)

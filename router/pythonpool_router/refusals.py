@@ -21,9 +21,11 @@ def unavailable_now(pool: Pool, timeout: float) -> Unavailable | None:
     """The error when no worker is there and none could come within `timeout` seconds."""
     if pool.is_ready:
         return None
-    if pool.cause or pool.reason:
+    are_coming = any(worker.state == "ready" for worker in pool.listed.values())
+    if (pool.cause or pool.reason) and not are_coming:
         return _unavailable(pool, pool.cause or "unknown", _DEGRADED_SECONDS)
-    if not pool.listed and pool.settled and not pool.spec.get("replicas", 1):
+    is_empty = all(worker.state == "draining" for worker in pool.listed.values())
+    if is_empty and pool.settled and not pool.spec.get("replicas", 1):
         return _unavailable(pool, SCALED_TO_ZERO, _DEGRADED_SECONDS)
     if timeout <= 0:
         return _unavailable(pool, "starting", _STARTING_SECONDS)

@@ -3,31 +3,33 @@
 import asyncio
 import contextlib
 import gc
-import os
-import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from pythonpool import names
 from pythonpool.clock import Clock, SystemClock
+from pythonpool_router import listeners
 from pythonpool_router.access import Access, TokenFile
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.front import Connection
 from pythonpool_router.health import HealthMonitor
+from pythonpool_router.identity import PoolSecrets
 from pythonpool_router.linkserver import LinkServer
-from pythonpool_router.pools import Pools, PoolsFile
+from pythonpool_router.pools import Pools, PoolsFile, PoolSource
 from pythonpool_router.sessions import Sessions
 from pythonpool_router.settings import Settings
 from pythonpool_router.site import ASGIApp, Guard, Site
 from pythonpool_router.workernews import WorkerNews
 
+if TYPE_CHECKING:
+    from pythonpool_router.cluster.home import ClusterHome
+
 _log = structlog.get_logger("pythonpool.router")
 
 SWEEP_SECONDS = 0.5
-_BACKLOG = 4096
 
 
 class Router:
@@ -36,6 +38,7 @@ class Router:
     Attributes:
         instance: this life of the router.
         is_draining: SIGTERM was seen.
+        home: the cluster; None on one machine.
     """
 
     def __init__(
@@ -50,53 +53,61 @@ class Router:
         self.instance = names.new_incarnation()
         self.is_draining = False
         self.access: Access = TokenFile(settings.token_file)
-        self.pools = Pools(PoolsFile(settings.pools))
+        self.home = _cluster_home(settings)
+        source: PoolSource = self.home or PoolsFile(settings.pools or Path())
+        self.pools = Pools(source)
         self.dispatcher = Dispatcher(self.pools, self.instance)
         self.news = WorkerNews(self.dispatcher, counts_totals=settings.index == 0)
         self.sessions = Sessions(self.dispatcher)
         self.health = HealthMonitor(self.pools, self.sessions)
-        self.links = LinkServer(self.pools, self.news, self.instance)
+        identity = self.home.identity(self.pools) if self.home else PoolSecrets(self.pools)
+        self.links = LinkServer(identity, self.news, self.instance)
         state: dict[str, Any] = {"router": self}
-        guard = Guard.of(self.access, settings.hosts)
+        guard = Guard(self.access) if self.home else Guard.of(self.access, settings.hosts)
         limit = settings.max_body_bytes
         self.site = Site(create_app(self), guard, self.dispatcher, limit, state)
         self.monitoring = Site(create_monitoring_app(self), None, None, limit, state)
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._link_server: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._health_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read the pools and open the listeners.
+        """Read the pools and open the listeners; in a cluster probes are answered before that.
 
         Raises:
             OSError, ValueError: pools, token or a socket can not be had.
         """
-        self.pools.read()
         settings = self.settings
-        self._servers.append(
-            await self._loop.create_unix_server(
-                self.links.connection, sock=_unix_listener(settings.link), backlog=_BACKLOG
-            )
-        )
-        if settings.unix is not None:
-            listener = _unix_listener(settings.unix)
-            self._servers.append(
-                await self._loop.create_unix_server(self._caller, sock=listener, backlog=_BACKLOG)
-            )
-        if settings.listen_fd is not None:
-            listener = _inherited(settings.listen_fd)
-            self._servers.append(
-                await self._loop.create_server(self._caller, sock=listener, backlog=_BACKLOG)
-            )
         if settings.monitoring_fd is not None:
-            listener = _inherited(settings.monitoring_fd)
-            self._servers.append(await self._loop.create_server(self._watcher, sock=listener))
+            await self._serve(listeners.on_descriptor(self._watcher, settings.monitoring_fd))
+        if settings.monitoring is not None:
+            await self._serve(listeners.on_tcp(self._watcher, settings.monitoring))
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        if self.home is None:
+            self.pools.read()
+        elif not await self._synced(self.home):
+            return
+        self._link_server = await self._listen_for_links()
+        if settings.unix is not None:
+            await self._serve(listeners.on_unix(self._caller, settings.unix))
+        if settings.listen_fd is not None:
+            await self._serve(listeners.on_descriptor(self._caller, settings.listen_fd))
+        if settings.listen is not None:
+            await self._serve(listeners.on_tcp(self._caller, settings.listen))
         self._health_task = self._loop.create_task(self.health.run())
         gc.collect()
         gc.freeze()
+
+    def is_ready(self) -> bool:
+        """Whether callers are to be sent here."""
+        if self.is_draining:
+            return False
+        if self.home is not None:
+            return self.home.is_ready()
+        return any(pool.is_ready for pool in self.pools.by_name.values())
 
     def read_pools(self) -> None:
         """SIGHUP: follow the source; what can not be read changes nothing."""
@@ -120,7 +131,7 @@ class Router:
             if connection.is_idle and not self.settings.linger_seconds:
                 connection.abort()
         await asyncio.sleep(self.settings.linger_seconds)
-        for server in self._servers[1:]:
+        for server in self._servers:
             server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.grace_seconds):
@@ -133,7 +144,33 @@ class Router:
         if self._health_task is not None:
             self._health_task.cancel()
         self.links.close()
-        self._servers[0].close()
+        if self._link_server is not None:
+            self._link_server.close()
+        if self.home is not None:
+            await self.home.close()
+
+    async def _serve(self, opening: Awaitable[asyncio.Server]) -> None:
+        self._servers.append(await opening)
+
+    async def _listen_for_links(self) -> asyncio.Server:
+        link, certificate = self.settings.link, self.settings.link_certificate
+        if isinstance(link, Path):
+            return await listeners.on_unix(self.links.connection, link)
+        if certificate is None:
+            raise ValueError("no certificate for links over TCP")
+        return await listeners.on_tls(self.links.connection, link, certificate)
+
+    async def _synced(self, home: "ClusterHome") -> bool:
+        """Wait for the API server, however long; False: told to end meanwhile."""
+        home.begin(self)
+        ways = [
+            self._loop.create_task(home.synced()),
+            self._loop.create_task(self._stopping.wait()),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        return not self._stopping.is_set()
 
     def _caller(self) -> Connection:
         return Connection(self.site, self._connections)
@@ -156,20 +193,10 @@ AppFactory = Callable[[Router], ASGIApp]
 """Makes the application behind a listener, once the router's parts stand."""
 
 
-def _unix_listener(path: Path) -> socket.socket:
-    """A fresh 0600 Unix socket at `path`, in the place of one that a dead router left."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(mask)
-    return listener
+def _cluster_home(settings: Settings) -> "ClusterHome | None":
+    if settings.cluster is None:
+        return None
+    # Not on one machine: what it needs takes longer to import than all the rest.
+    from pythonpool_router.cluster.home import ClusterHome
 
-
-def _inherited(descriptor: int) -> socket.socket:
-    listener = socket.socket(fileno=descriptor)
-    listener.setblocking(False)
-    return listener
+    return ClusterHome(settings.cluster)

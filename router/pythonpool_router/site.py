@@ -31,10 +31,13 @@ def _is_open(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Who may come in by this listener: Host, Origin, then the token, once a request."""
+    """Who may come in by this listener: Host, Origin, then the token, once a request.
+
+    `hosts` None: by any name, as in a cluster, where nothing but the token says who comes.
+    """
 
     access: Access
-    hosts: frozenset[bytes]
+    hosts: frozenset[bytes] | None = None
 
     @staticmethod
     def of(access: Access, names: tuple[str, ...]) -> "Guard":
@@ -50,7 +53,7 @@ class Guard:
             Unauthenticated: no valid token.
         """
         named = request.named
-        if path not in _PROBES:
+        if self.hosts is not None and path not in _PROBES:
             host = named[b"host"]
             if host not in self.hosts and _host_name(host) not in self.hosts:
                 raise PermissionDenied(
@@ -83,6 +86,7 @@ class Site:
         guard: None where no token is asked for (the monitoring port).
         is_draining: every answer closes its connection.
         date: the Date field's value, renewed twice a second.
+        now: monotonic seconds at that time.
     """
 
     def __init__(
@@ -103,7 +107,8 @@ class Site:
         self.tick()
 
     def tick(self) -> None:
-        """Renew the date."""
+        """Renew the time."""
+        self.now = time.monotonic()
         self.date = formatdate(time.time(), usegmt=True).encode()
 
     def admit(self, request: Request, target: Target) -> Caller | None:

@@ -4,6 +4,7 @@ Told by links; gives calls out again by dispatch.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from pythonpool.errors import PoolNotFound, PythonPoolError, SessionLost, WorkerCrashed
@@ -15,27 +16,32 @@ from pythonpool_router.link import Link, LinkEvents
 from pythonpool_router.pools import Pool
 from pythonpool_router.workers import Worker
 
+Hold = Callable[[Call, Worker, PythonPoolError], bool]
+"""Takes over a call that a death has ended, until it is known why; whether it did."""
+
 
 class WorkerNews(LinkEvents):
-    """Takes the news of all workers; `counts_totals`: this router counts exits and session ends."""
+    """Takes the news of all workers.
+
+    Attributes:
+        counts_totals: this router counts exits and session ends.
+        hold: asked before a call is answered with `worker_crashed`.
+    """
 
     def __init__(self, dispatcher: Dispatcher, counts_totals: bool) -> None:
         self._dispatcher = dispatcher
-        self._counts_totals = counts_totals
+        self.counts_totals = counts_totals
+        self.hold: Hold = _hold_nothing
         self._loop = asyncio.get_running_loop()
 
     def joined(self, worker: Worker, link: Link) -> None:
         """A worker has said HELLO and takes calls from now on, as its state allows."""
         pool = worker.pool
         before = pool.workers.get(worker.name)
-        if before is not None and before is not worker:
-            if before.link is not None:
+        if before is not None:
+            if before is not worker and before.link is not None:
                 before.link.close("another life of the worker has come")
-            if before.incarnation == worker.incarnation:
-                for call in before.waiting.clear():
-                    assert call.session is not None  # noqa: S101
-                    worker.waiting.push(call, call.session.secret)
-            self._end_waiting(before)
+            self._take_over_waiting(before, worker)
         pool.workers[worker.name] = worker
         worker.link = link
         worker.set_free(max(worker.slots - worker.busy, 0))
@@ -49,7 +55,7 @@ class WorkerNews(LinkEvents):
             return
         state, exits, ends = worker.state, worker.exits, worker.session_ends
         worker.learn(news, worker.link.holding)
-        if self._counts_totals:
+        if self.counts_totals:
             _add_growth(worker.pool.counters.worker_exits, exits, worker.exits)
             _add_growth(worker.pool.counters.session_ends, ends, worker.session_ends)
         if "catalogue" in news:
@@ -159,6 +165,8 @@ class WorkerNews(LinkEvents):
         if error.code == WorkerCrashed.code and self._may_run_again(call):
             self._run_again(call)
             return
+        if error.code == WorkerCrashed.code and self.hold(call, worker, error):
+            return
         if error.code == "timeout":
             error.suggestion = error.suggestion or refusals.suggestion(call, self._dispatcher.pools)
         self._dispatcher.fail(call, error)
@@ -177,7 +185,7 @@ class WorkerNews(LinkEvents):
             elif call.state == ANSWERED:
                 call.reply.failed(call, refusals.link_lost(worker))
         listed = pool.listed.get(worker.name)
-        if listed is None or listed.incarnation != worker.incarnation:
+        if listed is None or not listed.may_be(worker.incarnation):
             self._end_waiting(worker)
             if pool.workers.get(worker.name) is worker:
                 del pool.workers[worker.name]
@@ -196,7 +204,7 @@ class WorkerNews(LinkEvents):
         for pool in self._dispatcher.pools.by_name.values():
             for worker in list(pool.workers.values()):
                 listed = pool.listed.get(worker.name)
-                is_listed = listed is not None and listed.incarnation == worker.incarnation
+                is_listed = listed is not None and listed.may_be(worker.incarnation)
                 if worker.link is None and not is_listed:
                     self._end_waiting(worker)
                     del pool.workers[worker.name]
@@ -211,6 +219,16 @@ class WorkerNews(LinkEvents):
             worker.waiting.free(call.session.secret)
             if worker.link is not None:
                 self._dispatcher.serve(worker)
+
+    def _take_over_waiting(self, before: Worker, worker: Worker) -> None:
+        """Calls of sessions that this life of the worker holds wait on; others have lost theirs."""
+        for call in before.waiting.clear():
+            assert call.session is not None  # noqa: S101
+            if call.session.incarnation == worker.incarnation:
+                worker.waiting.push(call, call.session.secret)
+            else:
+                worker.pool.queued -= 1
+                self._dispatcher.fail(call, refusals.worker_gone(call.session))
 
     def _end_waiting(self, worker: Worker) -> None:
         for call in worker.waiting.clear():
@@ -239,6 +257,11 @@ class WorkerNews(LinkEvents):
             self._dispatcher.send(call, worker, self._loop.time())
         else:
             self._dispatcher.wait(call, self._loop.time(), timeout)
+
+
+def _hold_nothing(_call: Call, _worker: Worker, _error: PythonPoolError) -> bool:
+    """On one machine the agent knows all that can be known."""
+    return False
 
 
 def catalogue_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

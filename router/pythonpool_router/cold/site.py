@@ -37,11 +37,14 @@ async def livez(request: Request) -> Response:
 
 @answered
 async def readyz(request: Request) -> Response:
-    """200 while any pool serves and the router is not on its way out."""
+    """200 while callers are to be sent here: any pool serves, and it is not on its way out.
+
+    In a cluster: the workers that there are have dialled, or had the time to.
+    """
     no_query(request)
     router = router_of(request)
     pools = {pool.name: pool.is_ready for pool in router.pools.by_name.values()}
-    is_ready = any(pools.values()) and not router.is_draining
+    is_ready = router.is_ready()
     return json(
         {"status": "ok" if is_ready else "unavailable", "pools": pools}, 200 if is_ready else 503
     )
