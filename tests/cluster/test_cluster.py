@@ -99,6 +99,19 @@ def test_worker_images_offer_the_adapters_that_are_shipped(
     assert said == "general neural optimizer"
 
 
+def test_an_adapter_of_ones_own_is_one_file_more(cluster: Cluster, namespace: str) -> None:
+    """The example's image finds `shop:Shop` without any setting."""
+    pod = _pod("shop", namespace)
+    sidecar = pod["spec"]["initContainers"][0]
+    sidecar["image"] = REFERENCES["shop"]
+    cluster.apply(pod)
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/shop", "--timeout=45s")
+
+    said = _inside(cluster, namespace, "shop", "executors", "import shop; print(shop.Shop)")
+
+    assert said == "<class 'shop.Shop'>"
+
+
 def test_pods_that_are_not_restricted_are_refused(cluster: Cluster, namespace: str) -> None:
     pod = _pod("root", namespace)
     del pod["spec"]["securityContext"]["runAsNonRoot"]

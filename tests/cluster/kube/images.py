@@ -28,11 +28,18 @@ CERTIFICATES = "/etc/ssl/certs"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of the project: its short name, and the stage of the Dockerfile that makes it."""
+    """One image of the project: its short name, and the stage of the Dockerfile that makes it.
+
+    Args:
+        context: folder that the build sees; its .dockerignore says which files count.
+        worker: the image that it builds on, where that is one of the project's own.
+    """
 
     name: str
     dockerfile: str
     target: str | None = None
+    context: str = "."
+    worker: "Image | None" = None
 
     @property
     def reference(self) -> str:
@@ -43,10 +50,12 @@ class Image:
 
 
 WORKERS = "worker-image/Dockerfile"
+GENERAL = Image("worker-general", WORKERS, "general")
 IMAGES = (
     Image("operator", "operator/Dockerfile"),
     Image("router", "router/Dockerfile"),
-    Image("worker-general", WORKERS, "general"),
+    GENERAL,
+    Image("shop", "examples/Dockerfile", context="examples", worker=GENERAL),
     Image("worker-optimizer", WORKERS, "optimizer"),
     Image("worker-neural", WORKERS, "neural"),
 )
@@ -107,10 +116,11 @@ def _build(image: Image) -> None:
         *("--build-arg", f"SSL_CERT_FILE={CERTIFICATES}/ca-certificates.crt"),
         *("--build-arg", f"PIP_CERT={CERTIFICATES}/ca-certificates.crt"),
         *("--build-arg", f"VERSION={version}"),
+        *("--build-arg", f"WORKER={GENERAL.reference}"),
         *("--file", str(CHECKOUT / image.dockerfile)),
         *target,
         *("--tag", image.reference),
-        str(CHECKOUT),
+        str(CHECKOUT / image.context),
     )
     _finish(image.name, image.reference, inputs)
 
@@ -181,9 +191,10 @@ def _is_changed(image: Image) -> bool:
 
 def _inputs(image: Image) -> str:
     """A digest of all that goes into the image: its Dockerfile and what .dockerignore lets in."""
-    digest = hashlib.sha256()
-    rules = (CHECKOUT / ".dockerignore").read_text().split()
-    let_in = [CHECKOUT / rule[1:] for rule in rules if rule.startswith("!")]
+    context = CHECKOUT / image.context
+    digest = hashlib.sha256((_inputs(image.worker) if image.worker else "").encode())
+    rules = (context / ".dockerignore").read_text().split()
+    let_in = [context / rule[1:] for rule in rules if rule.startswith("!")]
     files = [path for one in let_in for path in (sorted(one.rglob("*")) if one.is_dir() else [one])]
     for path in (CHECKOUT / image.dockerfile, *files):
         if path.is_file() and path.suffix != ".pyc":
