@@ -112,6 +112,23 @@ def test_an_adapter_of_ones_own_is_one_file_more(cluster: Cluster, namespace: st
     assert said == "<class 'shop.Shop'>"
 
 
+def test_a_pod_that_wants_a_gpu_waits_for_a_node_that_offers_one(
+    cluster: Cluster, namespace: str
+) -> None:
+    node = cluster.get("nodes")["items"][-1]["metadata"]["name"]
+    pod = _pod("gpu", namespace)
+    pod["spec"]["initContainers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
+    cluster.apply(pod)
+    unschedulable = ("--for=condition=PodScheduled=False", "pod/gpu", "--timeout=30s")
+    cluster.kubectl("-n", namespace, "wait", *unschedulable)
+
+    cluster.advertise_gpus(node, 1)
+
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/gpu", "--timeout=45s")
+    assert cluster.get("pod", "gpu", "-n", namespace)["spec"]["nodeName"] == node
+    cluster.advertise_gpus(node, 0)
+
+
 def test_pods_that_are_not_restricted_are_refused(cluster: Cluster, namespace: str) -> None:
     pod = _pod("root", namespace)
     del pod["spec"]["securityContext"]["runAsNonRoot"]

@@ -33,6 +33,16 @@ class Cluster:
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.kubectl("apply", "-f", "-", text_in=json.dumps(items))
 
+    def advertise_gpus(self, node: str, count: int) -> None:
+        """Let the node offer `count` of nvidia.com/gpu, which no device stands behind.
+
+        kubelet leaves that alone, so that scheduling by it, by selector and toleration is real.
+        """
+        resources = {"nvidia.com/gpu": str(count)}
+        patch = {"status": {"capacity": resources, "allocatable": resources}}
+        target = ("patch", "node", node, "--subresource=status", "--type=merge")
+        self.kubectl(*target, "-p", json.dumps(patch))
+
 
 def find_cluster() -> Cluster | None:
     """The cluster of KUBECONFIG, else that of `make cluster` in this checkout, else None."""

@@ -18,7 +18,7 @@ from cluster.kube.cluster import is_running, make_cluster
 from cluster.kube.down import take_down
 from cluster.kube.images import import_images, provide_images
 from cluster.kube.places import KUBECONFIG, run_folder
-from cluster.kube.programs import BUILDS, DEBIAN, provide
+from cluster.kube.programs import BUILDS, DEBIAN, program, provide
 from cluster.kube.steps import CanNot, Failed, say, step
 
 VERBS = ("up", "images", "down")
@@ -79,6 +79,7 @@ def _images() -> None:
 def _say_where() -> None:
     if KUBECONFIG.exists():
         say(f"export KUBECONFIG={KUBECONFIG}")
+        say(f"export PATH={program('kubectl').parent}:{program('helm').parent}:$PATH")
 
 
 def _check_machine() -> None:
