@@ -15,7 +15,7 @@ class _Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": timestamp(record.created),
+            "ts": timestamp(record.created),
             "level": record.levelname.lower(),
             "part": "agent",
             "worker": self._worker,
