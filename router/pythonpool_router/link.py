@@ -17,6 +17,7 @@ from pythonpool import messages
 from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
 from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
+from pythonpool_router.overdue import OverdueWatch
 
 if TYPE_CHECKING:
     from pythonpool_router.workers import Worker
@@ -84,6 +85,7 @@ class Link:
         self._data: list[bytes] = []
         self._is_flushing = False
         self._is_full = False
+        self._overdue = OverdueWatch(lambda: self.calls.values(), self._overdue_at_worker)
         self._frames: dict[int, Callable[[int, bytes], None]] = {
             Kind.STATUS: self._on_status,
             Kind.DRAINING: self._on_draining,
@@ -114,6 +116,8 @@ class Link:
         call.granted = messages.WINDOW
         self.calls[number] = call
         self.holding += 1
+        if not self._overdue.is_looking:
+            self._overdue.start()
         session = call.session
         parts, size, flags = call.body, call.body_bytes, call.flags
         if call.upload is not None:
@@ -220,6 +224,9 @@ class Link:
                 )
         self._events.broken(self.worker, calls)
 
+    def _overdue_at_worker(self, call: Call, error: PythonPoolError) -> None:
+        self._events.failed(call, self.worker, error)
+
     def _on_status(self, number: int, payload: bytes) -> None:
         self._events.status(self.worker, orjson.loads(payload))
 
@@ -250,10 +257,13 @@ class Link:
         if call is None or call.state == ANSWERED:
             return
         self.holding -= 1
-        if not flags & MORE:
-            del self.calls[number]
-        call.run_us = run_us
         is_wanted = call.state == SENT
+        if not flags & MORE or not is_wanted:
+            del self.calls[number]
+            if flags & MORE:
+                # The worker must not wait for room for a rest that nobody takes.
+                self.cancel(call, CancelReason.CALLER_GONE)
+        call.run_us = run_us
         call.state = ANSWERED
         if is_wanted:
             call.reply.result(call, bool(flags & OCTETS), total, payload[_RESULT_BYTES:])

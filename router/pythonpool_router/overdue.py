@@ -1,0 +1,63 @@
+"""Answers callers in time whose worker does not: one that stands still, or a link that is stuck.
+
+A healthy worker ends each call itself, at its deadline; this is for the others. It costs a look at
+the calls of a link every 50 ms while there are any.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from pythonpool.errors import Timeout
+from pythonpool.messages import OPEN
+from pythonpool_router.call import GONE, SENT, Call
+
+OVERDUE_SECONDS = 0.2
+"""After the deadline: the worker's own answer comes before it, the caller's limit is 250 ms."""
+
+_LOOK_SECONDS = 0.05
+
+
+class OverdueWatch:
+    """Looks at the calls that were sent over one link.
+
+    `calls` gives those without their terminal frame; `answer` is told each that is overdue. Such a
+    call is GONE afterwards: its terminal frame still settles the slot, its result is dropped.
+    """
+
+    def __init__(
+        self, calls: Callable[[], Iterable[Call]], answer: Callable[[Call, Timeout], None]
+    ) -> None:
+        self.is_looking = False
+        self._calls = calls
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._next = 0.0
+
+    def start(self) -> None:
+        """A call was sent: look until none is under way."""
+        self.is_looking = True
+        self._next = self._loop.time() + _LOOK_SECONDS
+        self._loop.call_at(self._next, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        sent = [call for call in self._calls() if call.state == SENT and not call.flags & OPEN]
+        # A router that stood still itself first reads the answers that have come meanwhile.
+        if now - self._next <= _LOOK_SECONDS:
+            for call in sent:
+                late = now - call.since - call.waited - call.timeout_ms / 1000
+                if late >= OVERDUE_SECONDS and call.state == SENT:
+                    self._answer(call, _overdue(call))
+                    call.state = GONE
+        if sent:
+            self.start()
+        else:
+            self.is_looking = False
+
+
+def _overdue(call: Call) -> Timeout:
+    return Timeout(
+        f"Python operation timed out after {call.timeout_ms / 1000:g} s; its worker does not "
+        "answer, and whether the command was killed is not known",
+        cause="worker_silent",
+    )
