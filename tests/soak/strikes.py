@@ -101,7 +101,7 @@ class Strikes:
                 os.kill(pid, signal.SIGCONT)
         if fault.target in ("agent", "router", "keeper"):
             ended = time.monotonic() + 0.5
-            only_kills = fault.target == "keeper"
+            only_kills = fault.target != "router"
             self.pauses.append(Pause(now, ended, str(fault), only_kills=only_kills))
 
     async def _on_link(self, fault: Fault, proxy: LinkProxy) -> None:
@@ -128,7 +128,7 @@ class Strikes:
                 proxy.delay_seconds, more = _DELAY_SECONDS, 1.0
                 await asyncio.sleep(fault.seconds)
                 proxy.delay_seconds = 0.0
-        self.pauses.append(Pause(now, time.monotonic() + more, str(fault)))
+        self.pauses.append(Pause(now, time.monotonic() + more, str(fault), only_kills=True))
 
 
 def _chosen(among: Sequence[_Any], choice: float) -> _Any:
