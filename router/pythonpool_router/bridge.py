@@ -4,10 +4,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-import structlog
-
 from pythonpool.errors import Internal
 from pythonpool_router.access import Caller
+from pythonpool_router.logs import Logger
 from pythonpool_router.requests import Request
 from pythonpool_router.site import Message, Scope
 from pythonpool_router.target import Target
@@ -15,7 +14,7 @@ from pythonpool_router.target import Target
 if TYPE_CHECKING:
     from pythonpool_router.front import Connection
 
-_log = structlog.get_logger("pythonpool.cold")
+_log = Logger()
 _OURS = frozenset((b"connection", b"transfer-encoding", b"date", b"server"))
 
 

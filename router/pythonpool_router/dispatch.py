@@ -6,8 +6,6 @@ Called by the front and by sessions; told by links. Knows lines, hints and deadl
 import asyncio
 import copy
 
-import structlog
-
 from pythonpool import names
 from pythonpool.errors import (
     Cancelled,
@@ -18,10 +16,11 @@ from pythonpool.messages import OPEN, CancelReason
 from pythonpool_router import refusals
 from pythonpool_router.call import ANSWERED, GONE, NEW, SENT, WAITING, Call
 from pythonpool_router.link import line_age_ms
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import ANY_LIFE, Pool, Pools
 from pythonpool_router.workers import Worker
 
-_log = structlog.get_logger("pythonpool.dispatch")
+_log = Logger()
 
 SWEEP_SECONDS = 0.05
 

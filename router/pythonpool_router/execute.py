@@ -39,12 +39,13 @@ def call_of(
     if command not in pool.commands and pool.commands and target.session is None:
         known = near(command, pool.commands)
         raise CommandNotFound(f'pool "{pool.name}" offers no command "{command}"{known}')
+    flags = 0 if target.session is None else SESSION
     accept = named.get(b"accept")
-    is_stream = accept is not None and b"text/event-stream" in accept.lower()
-    answer = StreamAnswer(connection) if is_stream else Answer(connection)
-    flags = STREAM if is_stream else 0
-    if target.session is not None:
-        flags |= SESSION
+    if accept is not None and b"text/event-stream" in accept.lower():
+        flags |= STREAM
+        answer: Answer = StreamAnswer(connection)
+    else:
+        answer = Answer(connection)
     timeout_ms = _timeout_ms(pool, target)
     call = Call(pool, command, flags, timeout_ms, caller.name.encode(), answer)
     call.session = target.session
@@ -87,8 +88,10 @@ def _pool_of(connection: "Connection", target: Target) -> Pool:
 def _timeout_ms(pool: Pool, target: Target) -> int:
     asked = target.timeout_ms
     if asked is None:
-        default = round(min(pool.timeout_seconds, pool.max_timeout_seconds) * 1000)
-        return pool.timeouts_ms.get(target.command, default)
+        known = pool.timeouts_ms.get(target.command)
+        if known is None:
+            known = round(min(pool.timeout_seconds, pool.max_timeout_seconds) * 1000)
+        return known
     if asked > pool.max_timeout_seconds * 1000:
         raise InvalidArgument(
             f"timeout is {asked / 1000:g}, it must be from 0.001 to {pool.max_timeout_seconds:g} "

@@ -208,11 +208,13 @@ class Connection(asyncio.Protocol):
     def finished(self) -> None:
         """The answer is written: on to the next request, or the end of the connection."""
         is_last = self.is_last
+        if self._answer is not None:
+            self._answer.call = None  # each holds the other: the collector would have to part them
         self._request = self._answer = self._bridge = self._plan = None
         if is_last:
             self._close()
             return
-        self.deadline = self._loop.time() + IDLE_SECONDS
+        self.deadline = self.site.now + IDLE_SECONDS
         intake = self._intake
         if intake.held_bytes or len(intake.requests) > 1:
             self._loop.call_soon(self._next)

@@ -7,14 +7,13 @@ slots and the workers' memory, and counts the result for `/metrics`.
 import asyncio
 import random
 
-import structlog
-
 from pythonpool.errors import PythonPoolError
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool, Pools
 from pythonpool_router.sessions import Sessions
 from pythonpool_router.standing import linked, states
 
-_log = structlog.get_logger()
+_log = Logger()
 
 ANSWER_SECONDS = 3.0
 """How long a worker may take to answer; the agent has nothing else to do than to answer."""

@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import structlog
 
 from pythonpool import messages
 from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
 from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
+from pythonpool_router.logs import Logger
 from pythonpool_router.overdue import OverdueWatch
 
 if TYPE_CHECKING:
     from pythonpool_router.workers import Worker
 
-_log = structlog.get_logger("pythonpool.link")
+_log = Logger()
 _RESULT_BYTES = messages.RESULT_HEAD.size
 _END_BYTES = messages.END_HEAD.size
 _BAD_FRAME = (messages.ProtocolError, struct.error, KeyError, TypeError, ValueError)

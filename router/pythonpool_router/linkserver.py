@@ -6,17 +6,17 @@ import re
 from typing import Any
 
 import orjson
-import structlog
 
 from pythonpool import messages, names
 from pythonpool.messages import Kind
 from pythonpool_router.identity import HelloRefused, Identity
 from pythonpool_router.link import Link
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
 from pythonpool_router.workernews import WorkerNews, catalogue_of
 from pythonpool_router.workers import Worker
 
-_log = structlog.get_logger("pythonpool.links")
+_log = Logger()
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}\Z")
 _HELLO_SECONDS = 5.0

@@ -4,9 +4,9 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import structlog
+from pythonpool_router.logs import Logger
 
-_log = structlog.get_logger("pythonpool.links")
+_log = Logger()
 
 
 class LinkCertificate:

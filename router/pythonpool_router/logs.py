@@ -1,34 +1,39 @@
-"""Log lines: JSON on stderr."""
+"""Log lines: one JSON object each, on stderr. Errors and what an operator must know; never a line
+for an ordinary call.
+"""
 
 import contextlib
-import logging
+import json
 import sys
-from typing import Any
+import time
+import traceback
 
-import structlog
-
-
-def configure_logs() -> None:
-    """Errors and what an operator must know; never a line for an ordinary call."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Lines(sys.stderr),
-    )
+from pythonpool.clock import timestamp
 
 
-class _Lines(structlog.PrintLogger):
-    """Writes lines. One that a full disk does not take is lost, not the call that it is about."""
+class Logger:
+    """Writes lines; `fields` are what a line is about, in JSON's types or as their text."""
 
-    def msg(self, message: str) -> Any:
-        """Write one line, where it can be written."""
-        with contextlib.suppress(OSError):
-            super().msg(message)
+    def info(self, event: str, **fields: object) -> None:
+        """What an operator may want to know."""
+        _write("info", event, fields)
 
-    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+    def warning(self, event: str, **fields: object) -> None:
+        """What an operator should look at."""
+        _write("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """What went wrong."""
+        _write("error", event, fields)
+
+    def exception(self, event: str, **fields: object) -> None:
+        """What went wrong by the exception at hand; its traceback is a field."""
+        _write("error", event, {**fields, "exception": traceback.format_exc().rstrip()})
+
+
+def _write(level: str, event: str, fields: dict[str, object]) -> None:
+    """One line. One that a full disk does not take is lost, not the call that it is about."""
+    line = {**fields, "event": event, "level": level, "ts": timestamp(time.time())}
+    with contextlib.suppress(OSError):
+        sys.stderr.write(json.dumps(line, default=str) + "\n")
+        sys.stderr.flush()

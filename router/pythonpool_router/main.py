@@ -3,14 +3,12 @@
 import asyncio
 import signal
 
-import structlog
-
 from pythonpool_router.cold.app import create_app, create_monitoring_app
-from pythonpool_router.logs import configure_logs
+from pythonpool_router.logs import Logger
 from pythonpool_router.router import Router
 from pythonpool_router.settings import Settings, parse_settings
 
-_log = structlog.get_logger("pythonpool.router")
+_log = Logger()
 
 
 async def serve(settings: Settings) -> None:
@@ -31,7 +29,6 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """Exit code 0 after a drain, 1 when it could not start."""
     settings = parse_settings()
-    configure_logs()
     try:
         asyncio.run(serve(settings))
     except (OSError, ValueError) as error:

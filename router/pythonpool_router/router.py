@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from pythonpool import names
 from pythonpool.clock import Clock, SystemClock
 from pythonpool_router import listeners
@@ -18,6 +16,7 @@ from pythonpool_router.front import Connection
 from pythonpool_router.health import HealthMonitor
 from pythonpool_router.identity import PoolSecrets
 from pythonpool_router.linkserver import LinkServer
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pools, PoolsFile, PoolSource
 from pythonpool_router.sessions import Sessions
 from pythonpool_router.settings import Settings
@@ -27,7 +26,7 @@ from pythonpool_router.workernews import WorkerNews
 if TYPE_CHECKING:
     from pythonpool_router.cluster.home import ClusterHome
 
-_log = structlog.get_logger("pythonpool.router")
+_log = Logger()
 
 SWEEP_SECONDS = 0.5
 

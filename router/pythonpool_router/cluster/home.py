@@ -8,8 +8,6 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from pythonpool import names
 from pythonpool_router.cluster.api import ApiServer, api_of_kubeconfig, api_of_pod
 from pythonpool_router.cluster.deaths import Deaths, Postmortem
@@ -21,13 +19,14 @@ from pythonpool_router.cluster.podtokens import PodTokens
 from pythonpool_router.cluster.tokens import Verifier
 from pythonpool_router.cluster.watching import Watcher
 from pythonpool_router.identity import Identity
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import ListedPool, Pools
 from pythonpool_router.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from pythonpool_router.router import Router
 
-_log = structlog.get_logger("pythonpool.cluster")
+_log = Logger()
 
 # News of many pods come at once; the table of pools is made anew for all of them.
 _GATHER_SECONDS = 0.1

@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import random
 
-import structlog
-
 from pythonpool_router.cluster.api import ApiError, ApiServer, pause
 from pythonpool_router.cluster.tokens import Verifier
+from pythonpool_router.logs import Logger
 
-_log = structlog.get_logger("pythonpool.cluster")
+_log = Logger()
 
 _ISSUER = "/.well-known/openid-configuration"
 _KEYS = "/openid/v1/jwks"

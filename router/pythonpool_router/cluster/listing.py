@@ -5,17 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from pythonpool.errors import InvalidArgument
 from pythonpool.pool import parse_pool
 from pythonpool.spec.normalised import normalised_spec
 from pythonpool_router.cluster.pods import Pod
+from pythonpool_router.logs import Logger
 from pythonpool_router.pools import ANY_LIFE, ListedPool, ListedWorker
 
 Json = dict[str, Any]
 
-_log = structlog.get_logger("pythonpool.cluster")
+_log = Logger()
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OF_METADATA = ("name", "namespace", "uid", "generation")

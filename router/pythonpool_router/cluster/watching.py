@@ -5,12 +5,11 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from pythonpool_router.cluster.api import ApiError, ApiServer, pause
 from pythonpool_router.cluster.mirror import Expired, Mirror, WatchError
+from pythonpool_router.logs import Logger
 
-_log = structlog.get_logger("pythonpool.cluster")
+_log = Logger()
 
 _WATCH_SECONDS = 600
 _HASTE_SECONDS = 1.0

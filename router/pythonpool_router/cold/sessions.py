@@ -1,7 +1,6 @@
 """Sessions: opened, shown, listed and deleted; the worker that holds one is the judge of it."""
 
 import asyncio
-from inspect import Parameter
 from typing import Any
 
 import orjson
@@ -10,7 +9,6 @@ from starlette.responses import Response
 
 from pythonpool.errors import InvalidArgument, SessionNotFound, Unavailable
 from pythonpool.names import SessionHandle
-from pythonpool.sdk.args import args_reader
 from pythonpool_router.cold.answers import (
     answered,
     caller_of,
@@ -19,22 +17,12 @@ from pythonpool_router.cold.answers import (
     only_query,
     router_of,
 )
+from pythonpool_router.cold.opening import read_opening
 from pythonpool_router.pools import Pool
 from pythonpool_router.standing import linked
 from pythonpool_router.workers import Worker
 
 LIST_SECONDS = 1.0
-
-_BODY = args_reader(
-    "a session",
-    [
-        Parameter("pool", Parameter.KEYWORD_ONLY, annotation=str),
-        Parameter("ttl_seconds", Parameter.KEYWORD_ONLY, annotation=int | None, default=None),
-        Parameter(
-            "context", Parameter.KEYWORD_ONLY, annotation=dict[str, Any] | None, default=None
-        ),
-    ],
-)
 
 
 @answered
@@ -43,7 +31,7 @@ async def create(request: Request) -> Response:
     no_query(request)
     router = router_of(request)
     body = await request.body()
-    asked = _BODY.read(body)
+    asked = read_opening(body)
     router.access.permit(caller_of(request), "session", asked["pool"])
     pool = router.pools.get(asked["pool"])
     _check_ttl(pool, asked.get("ttl_seconds"))
