@@ -16,6 +16,7 @@ from pythonpool.messages import MORE, SLOT_FREE, Call, Kind
 
 TOKEN = "t0ken"
 SECONDS = 5.0
+START_SECONDS = 20.0
 
 
 def spec(**changes: Any) -> dict[str, Any]:
@@ -103,7 +104,7 @@ class LinkWorker(asyncio.Protocol):
         hello = {
             "protocol": [1, 1],
             "pool": self.pool,
-            "secret": self.secret,
+            **self.proof(),
             "worker": self.name,
             "incarnation": self.incarnation,
             "generation": self.generation,
@@ -114,6 +115,10 @@ class LinkWorker(asyncio.Protocol):
             "started_at": "2026-01-31T12:00:00.000Z",
         }
         self.send(Kind.HELLO, 0, json.dumps(hello).encode())
+
+    def proof(self) -> dict[str, str]:
+        """What it shows of itself in its HELLO."""
+        return {"secret": self.secret}
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set_result(None)
@@ -301,20 +306,26 @@ class RouterHouse:
         """Start a router, which inherits the descriptors `passes`, and wait until it answers."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "pythonpool_router",
-            "--pools", str(self.folder / "pools.json"),
-            "--index", str(index),
-            "--link", f"unix:{self.link_path(index)}",
+            *self.home_arguments(index),
             "--unix", str(self.path(index)),
             "--token-file", str(self.folder / "token"),
             *arguments,
             pass_fds=passes,
         )  # fmt: skip
         self.processes.append(process)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             while not self.path(index).exists() or not await self._answers(index):
                 assert process.returncode is None, "the router did not start"
                 await asyncio.sleep(0.01)
         return process
+
+    def home_arguments(self, index: int) -> list[str]:
+        """Where the router finds its pools, and its workers find the router."""
+        return [
+            *("--pools", str(self.folder / "pools.json")),
+            *("--index", str(index)),
+            *("--link", f"unix:{self.link_path(index)}"),
+        ]
 
     async def _answers(self, index: int) -> bool:
         try:

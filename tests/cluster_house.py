@@ -1,0 +1,163 @@
+"""Real routers as in a cluster: pools and pods from an API server, workers over TLS with tokens."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api_standin import NAMESPACE, StandIn, claims_of
+from authority import Authority
+from router_house import LinkWorker, RouterHouse
+
+SERVICE = f"pythonpool-links.{NAMESPACE}.svc"
+ADDRESSES = ("127.0.0.1", "127.0.0.2")
+"""Of router 0 and router 1; both listen on the same port, as pods do."""
+
+Json = dict[str, Any]
+
+
+@dataclass
+class PodWorker(LinkWorker):
+    """A worker that shows its pod's token."""
+
+    token: str = ""
+    generation: int = 0
+
+    def proof(self) -> dict[str, str]:
+        return {"token": self.token}
+
+
+def pool_object(name: str, **spec: Any) -> Json:
+    """A PythonPool as the API server stores it, as far as routers care."""
+    return {
+        "apiVersion": "pythonpool.dev/v1alpha1",
+        "kind": "PythonPool",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": f"pool-{name}", "generation": 1},
+        "spec": {"adapter": "general", **spec},
+    }
+
+
+def pod_object(name: str, pool: str, **status: Any) -> Json:
+    """A pod of a worker, ready unless the status says otherwise."""
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "labels": {
+                "app.kubernetes.io/name": "pythonpool",
+                "app.kubernetes.io/component": "worker",
+                "pythonpool.dev/pool": pool,
+            },
+        },
+        "spec": {
+            "serviceAccountName": f"pythonpool-{pool}",
+            "initContainers": [{"name": "executors", "resources": {"limits": {"memory": "512Mi"}}}],
+        },
+        "status": {
+            "phase": "Running",
+            "startTime": "2026-01-31T12:00:00Z",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            **status,
+        },
+    }
+
+
+def router_pod(index: int) -> Json:
+    """The pod of one of the routers."""
+    return {
+        "metadata": {
+            "name": f"router-{index}",
+            "namespace": NAMESPACE,
+            "uid": f"uid-router-{index}",
+            "labels": {
+                "app.kubernetes.io/name": "pythonpool",
+                "app.kubernetes.io/component": "router",
+            },
+        },
+        "spec": {},
+        "status": {"phase": "Running", "podIP": ADDRESSES[index]},
+    }
+
+
+def starting() -> Json:
+    """The status of a pod that is not ready yet."""
+    return {"conditions": [{"type": "Ready", "status": "False"}]}
+
+
+class ClusterHouse(RouterHouse):
+    """An API server, an authority, routers on loopback, and workers that dial them."""
+
+    def __init__(self, folder: Path, api: StandIn) -> None:
+        super().__init__(folder)
+        self.api = api
+        self.authority = Authority(folder / "authority")
+        self.certificate = self.authority.issue(folder / "link", SERVICE, "localhost")
+        self.link_port = _free_port()
+        self.kubeconfig = api.kubeconfig(folder / "kubeconfig")
+
+    def home_arguments(self, index: int) -> list[str]:
+        return [
+            *("--namespace", NAMESPACE),
+            *("--kubeconfig", str(self.kubeconfig)),
+            *("--link", f"tls:{ADDRESSES[index]}:{self.link_port}"),
+            *("--link-certificate", str(self.certificate)),
+        ]
+
+    async def connect(self, worker: LinkWorker, index: int = 0) -> None:
+        """Connect a worker by TLS, whatever the router says to it."""
+        context = ssl.create_default_context(cafile=self.authority.file)
+        await asyncio.get_running_loop().create_connection(
+            lambda: worker,
+            ADDRESSES[index],
+            self.link_port,
+            ssl=context,
+            server_hostname=SERVICE,
+        )
+        self._open.append(worker)
+
+    def token(self, name: str, pool: str = "general", **changes: Any) -> str:
+        """The token of a pod."""
+        claims = claims_of(name, f"uid-{name}", f"pythonpool-{pool}", **changes)
+        return self.api.signers[-1].token(claims)
+
+    async def pod_worker(
+        self, name: str, pool: str = "general", index: int = 0, **settings: Any
+    ) -> PodWorker:
+        """A worker in a pod that the API server knows; the router has greeted it."""
+        while True:
+            worker = PodWorker(pool, name=name, token=self.token(name, pool), **settings)
+            await self.connect(worker, index)
+            ends: list[asyncio.Future[Any]] = [worker.greeted, worker.lost]
+            await asyncio.wait(ends, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+            if worker.greeted.done():
+                return worker
+            await asyncio.sleep(0.02)  # the watch has not brought its pod yet
+
+    async def ready(self, index: int = 0) -> int:
+        """The status of /readyz."""
+        return (await self.ask("GET", "/readyz", index=index)).status
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+@contextlib.asynccontextmanager
+async def cluster_house(folder: Path) -> AsyncIterator[ClusterHouse]:
+    """A house that is cleaned up, with its API server; routers are started by the test."""
+    api = StandIn()
+    await api.start()
+    house = ClusterHouse(folder, api)
+    try:
+        yield house
+    finally:
+        await house.close()
+        await api.stop()
