@@ -17,7 +17,7 @@ from pythonpool_operator.settings import Api
 
 _PARALLEL = 16
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
-_PAGE = 500
+_PAGE = 200
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _APPLY = "application/apply-patch+yaml"
 
@@ -117,20 +117,31 @@ class Cluster:
         path = kind.path(manifest["metadata"]["namespace"])
         return await self._ask("POST", path, manifest, "application/json")
 
+    async def items(self, kind: Kind, namespace: str, selector: str) -> AsyncIterator[Json]:
+        """All objects that the label selector fits; of all namespaces when that is empty."""
+        async for item in self._pages(kind, namespace, selector, "application/json"):
+            # Items of a list do not say what they are.
+            yield {"apiVersion": kind.api_version, "kind": kind.kind} | item
+
     async def names(self, kind: Kind, namespace: str, selector: str) -> dict[tuple[str, str], str]:
         """uid by (namespace, name) of all that the label selector fits; no contents are sent."""
         found: dict[tuple[str, str], str] = {}
+        async for item in self._pages(kind, namespace, selector, _METADATA_LIST):
+            meta = item["metadata"]
+            found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+        return found
+
+    async def _pages(
+        self, kind: Kind, namespace: str, selector: str, accept: str
+    ) -> AsyncIterator[Json]:
         params = {"labelSelector": selector, "limit": str(_PAGE)}
         while True:
-            page = await self._ask(
-                "GET", kind.path(namespace), params=params, accept=_METADATA_LIST
-            )
+            page = await self._ask("GET", kind.path(namespace), params=params, accept=accept)
             for item in page.get("items") or ():
-                meta = item["metadata"]
-                found[meta.get("namespace", ""), meta["name"]] = meta["uid"]
+                yield item
             following = page["metadata"].get("continue")
             if not following:
-                return found
+                return
             params = params | {"continue": following}
 
     async def _ask(

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pythonpool_operator.kinds import EVENT, MANAGER, Json
+from pythonpool_operator.kinds import EVENT, MANAGER, POOL, Json
 
 _NOTE_BYTES = 1000
 
@@ -51,8 +51,8 @@ def _event(pool: Json, kind: str, condition: Json, now: float) -> Json:
         "reportingController": f"pythonpool.dev/{MANAGER}",
         "reportingInstance": MANAGER,
         "regarding": {
-            "apiVersion": pool["apiVersion"],
-            "kind": pool["kind"],
+            "apiVersion": POOL.api_version,
+            "kind": POOL.kind,
             "name": meta["name"],
             "namespace": meta["namespace"],
             "uid": meta["uid"],

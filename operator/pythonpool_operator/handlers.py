@@ -1,9 +1,7 @@
 """The watches, by kopf: they fill the store and put pools into our queue.
 
-Nothing is written here and nothing is retried here: `on.event` and `index` leave no finalizer, no
-annotation and no status behind. The index functions run before any handler, and hold all handlers
-until every kind has been listed; so nothing is decided before all is known. All are coroutines:
-kopf would run plain functions in threads.
+Nothing is written here and nothing is retried here: `on.event` leaves no finalizer, no annotation
+and no status behind. All handlers are coroutines: kopf would run plain functions in threads.
 """
 
 import itertools
@@ -17,7 +15,7 @@ import kopf
 from pythonpool_operator.cluster import ApiError, Cluster
 from pythonpool_operator.forgetful import NoDiffs, NoProgress
 from pythonpool_operator.keyqueue import KeyQueue
-from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Key, Kind
+from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Kind
 from pythonpool_operator.settings import Settings
 from pythonpool_operator.store import Store, pool_of
 
@@ -103,25 +101,12 @@ def _add_watch(
     queue: KeyQueue,
 ) -> None:
     where = (kind.group, kind.version, kind.plural)
-    # What the operator itself has just applied is known already, and no reason to look again.
-    news: set[Key] = set()
-
-    @kopf.index(*where, id=f"index-{kind.plural}", registry=registry)
-    async def keep(body: kopf.Body, **_: Any) -> None:
-        live = dict(body)
-        key = pool_of(kind, live)
-        if store.put(kind, live) and key:
-            news.add(key)
 
     @kopf.on.event(*where, id=f"event-{kind.plural}", registry=registry)
     async def tell(event: kopf.RawEvent, **_: Any) -> None:
         live: Any = event["object"]
-        if event["type"] == "DELETED":
-            key = store.remove(kind, live)
-        else:
-            key = pool_of(kind, live)
-            if key not in news:
-                return
-        if key:
-            news.discard(key)
+        heard = store.remove if event["type"] == "DELETED" else store.put
+        key = pool_of(kind, live)
+        # What the operator itself has just applied is known, and no reason to look again.
+        if heard(kind, live) and key:
             queue.add(key)

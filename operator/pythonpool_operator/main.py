@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from pythonpool.clock import SystemClock
-from pythonpool_operator.cluster import connect
+from pythonpool_operator.cluster import Cluster, connect
 from pythonpool_operator.handlers import registry_of, watch
 from pythonpool_operator.keyqueue import KeyQueue
+from pythonpool_operator.listing import list_all, prune_for_ever
 from pythonpool_operator.metrics import Metrics, serve
-from pythonpool_operator.pruning import prune_for_ever
 from pythonpool_operator.reconcile import Reconciler
 from pythonpool_operator.settings import Settings, parse
 from pythonpool_operator.store import Store
@@ -47,7 +47,7 @@ async def run(settings: Settings) -> None:
             )
             async with asyncio.TaskGroup() as group:
                 beside = [
-                    group.create_task(queue.run()),
+                    group.create_task(_work(cluster, store, queue, settings)),
                     group.create_task(
                         prune_for_ever(cluster, store, settings.namespaces, queue.add)
                     ),
@@ -55,3 +55,11 @@ async def run(settings: Settings) -> None:
                 await watch(registry, settings)
                 for task in beside:
                     task.cancel()
+
+
+async def _work(cluster: Cluster, store: Store, queue: KeyQueue, settings: Settings) -> None:
+    """Decide nothing before all is known, and then look at every pool."""
+    await list_all(cluster, store, settings.namespaces)
+    for key in store.pools():
+        queue.add(key)
+    await queue.run()

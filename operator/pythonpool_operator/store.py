@@ -56,25 +56,27 @@ class Store:
             self._children.setdefault(key, {})[kind, name] = trimmed(kind, live)
         return True
 
-    def remove(self, kind: Kind, live: Json) -> Key | None:
-        """Forget an object that is gone; a namesake with another uid stays."""
+    def remove(self, kind: Kind, live: Json) -> bool:
+        """Forget an object that is gone; whether it was known. A namesake of another uid stays."""
         key = pool_of(kind, live)
         if key is None:
-            return None
-        self.forget(kind, key, live["metadata"]["name"], live["metadata"]["uid"])
-        return key
+            return False
+        return self.forget(kind, key, live["metadata"]["name"], live["metadata"]["uid"])
 
-    def forget(self, kind: Kind, key: Key, name: str, uid: str) -> None:
-        """Forget the object of that uid."""
+    def forget(self, kind: Kind, key: Key, name: str, uid: str) -> bool:
+        """Forget the object of that uid; whether it was known."""
         if kind is POOL:
-            if _uid(self._pools.get(key)) == uid:
-                del self._pools[key]
-            return
+            if _uid(self._pools.get(key)) != uid:
+                return False
+            del self._pools[key]
+            return True
         mine = self._children.get(key, {})
-        if _uid(mine.get((kind, name))) == uid:
-            del mine[kind, name]
-            if not mine:
-                del self._children[key]
+        if _uid(mine.get((kind, name))) != uid:
+            return False
+        del mine[kind, name]
+        if not mine:
+            del self._children[key]
+        return True
 
     def known(self, kind: Kind) -> Iterator[tuple[Key, str, str]]:
         """Pool, name and uid of all known objects of a kind."""

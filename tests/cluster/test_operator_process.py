@@ -7,7 +7,7 @@ from relay import Relay
 
 from pythonpool_operator.cluster import connect
 from pythonpool_operator.kinds import DEPLOYMENT, POOL, POOL_LABEL, Key
-from pythonpool_operator.pruning import prune
+from pythonpool_operator.listing import list_all, prune
 from pythonpool_operator.settings import Api as ServerAddress
 from pythonpool_operator.store import Store
 
@@ -127,6 +127,9 @@ async def test_what_vanished_unseen_is_forgotten(api: Api, space: Space, tmp_pat
         assert set(changed) == {Key(space.name, "gone"), Key(space.name, "there")}
         assert store.pools() == [Key(space.name, "there")]
         assert list(store.known(DEPLOYMENT)) == []
+
+        await list_all(cluster, store, (space.name,))
+        assert store.pools() == [Key(space.name, "there")]
 
         changed.clear()
         await prune(cluster, store, (), changed.append)

@@ -1,11 +1,14 @@
 """The queue of pools and the store of live objects: nothing twice, nothing lost."""
 
+import ast
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pythonpool_operator import handlers
 from pythonpool_operator.cluster import ApiError
 from pythonpool_operator.handlers import Backoffs
 from pythonpool_operator.keyqueue import KeyQueue, TryAgain
@@ -148,7 +151,7 @@ def test_objects_without_a_pool_are_passed_over() -> None:
     stranger = {"metadata": {"name": "x", "namespace": "here", "uid": "u"}}
 
     assert store.put(BUDGET, stranger) is False
-    assert store.remove(BUDGET, stranger) is None
+    assert store.remove(BUDGET, stranger) is False
 
 
 def test_only_the_object_that_is_gone_is_forgotten() -> None:
@@ -156,7 +159,7 @@ def test_only_the_object_that_is_gone_is_forgotten() -> None:
     store.put(POOL, live("a", uid="new"))
     store.remove(POOL, live("a", uid="old"))
     assert store.pools() == [A]
-    assert store.remove(POOL, live("a", uid="new")) == A
+    assert store.remove(POOL, live("a", uid="new"))
     assert store.pool(A) is None
 
     store.put(DEPLOYMENT, live("a"))
@@ -203,3 +206,16 @@ def test_backoffs_never_end() -> None:
     assert 0.2 <= next(waits) <= 0.3
     assert all(next(waits) <= 6 for _ in range(100))
     assert next(waits) >= 4
+
+
+def test_kopf_runs_nothing_in_threads() -> None:
+    """Store and queue belong to the event loop; kopf runs plain functions in threads."""
+    source = Path(handlers.__file__).read_text()
+    decorated = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list
+    ]
+
+    assert len(decorated) == 2
+    assert all(isinstance(node, ast.AsyncFunctionDef) for node in decorated)

@@ -1,6 +1,6 @@
-"""Finds what vanished while a watch was broken: no event tells of it.
+"""Lists: everything once at the start, then what vanished while a watch was broken.
 
-Lists names and uids alone, a few requests each time, and forgets what is no longer there.
+No event tells of what went during a gap: names and uids alone are listed, a few requests each time.
 """
 
 import asyncio
@@ -15,6 +15,29 @@ from pythonpool_operator.store import Store
 _log = logging.getLogger("pythonpool.operator")
 
 _PERIOD_SECONDS = 300.0
+_AGAIN_SECONDS = 2.0
+
+
+async def list_all(cluster: Cluster, store: Store, namespaces: tuple[str, ...]) -> None:
+    """Fill the store before anything is decided; tried again until the API server answers.
+
+    A kopf.index would hold handlers back as well, but its time grows by the square of the objects.
+    """
+    for kind in WATCHED:
+        while not await _list(cluster, store, kind, namespaces):  # noqa: ASYNC110 - the other side
+            await asyncio.sleep(_AGAIN_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+
+
+async def _list(cluster: Cluster, store: Store, kind: Kind, namespaces: tuple[str, ...]) -> bool:
+    try:
+        for namespace in namespaces or ("",):
+            async for live in cluster.items(kind, namespace, _selector(kind)):
+                store.put(kind, live)
+    except ApiError as error:
+        _log.warning("%s can not be listed: %s", kind.plural, error)
+        # Without the CustomResourceDefinition there are no pools; the watch tells when it comes.
+        return error.status == 404
+    return True
 
 
 async def prune(
@@ -51,8 +74,11 @@ async def prune_for_ever(
 async def _there(
     cluster: Cluster, kind: Kind, namespaces: tuple[str, ...]
 ) -> dict[tuple[str, str], str]:
-    selector = "" if kind is POOL else POOL_LABEL
     found: dict[tuple[str, str], str] = {}
     for namespace in namespaces or ("",):
-        found |= await cluster.names(kind, namespace, selector)
+        found |= await cluster.names(kind, namespace, _selector(kind))
     return found
+
+
+def _selector(kind: Kind) -> str:
+    return "" if kind is POOL else POOL_LABEL
