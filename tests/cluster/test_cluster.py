@@ -79,11 +79,11 @@ def test_a_restricted_pod_runs_both_images_on_a_read_only_root(
     cluster: Cluster, namespace: str, worker: str, container: str, uid: str
 ) -> None:
     tries = (
-        "import os, pythonpool_worker; print(os.getuid(), os.access('/opt', os.W_OK),"
-        " os.access('/tmp', os.W_OK))"
+        "import getpass, os, pythonpool_worker; print(os.getuid(), bool(getpass.getuser()),"
+        " os.access('/opt', os.W_OK), os.access('/tmp', os.W_OK))"
     )
 
-    assert _inside(cluster, namespace, worker, container, tries) == f"{uid} False True"
+    assert _inside(cluster, namespace, worker, container, tries) == f"{uid} True False True"
 
 
 def test_worker_images_offer_the_adapters_that_are_shipped(
