@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pythonpool.clock import timestamp
@@ -19,6 +20,9 @@ from pythonpool_local.worker import Worker
 
 CRASH_LOOP_FAILURES = 5
 """Failures in a row after which a pool that has served before is called Degraded."""
+
+HEAD_START_SECONDS = 2.0
+"""For so long at most a pool's first worker starts alone: the cores are its own, and it serves."""
 
 Loads = Callable[[str], Awaitable[dict[str, int]]]
 """Running calls and sessions of each worker of a pool, as a router knows them."""
@@ -107,11 +111,10 @@ class RunningPool:
         return None
 
     def start(self) -> None:
-        """Start its workers, and keep them."""
-        self._step(plan.decide((), self.order.replicas, 1, True))
-        self._first = {worker.name for worker in self.workers}
-        self._task = asyncio.create_task(self._run())
-        self._wake.set()
+        """Start its workers, the first of them ahead, and keep them."""
+        if self.order.replicas:
+            self._start_worker()
+        self._task = asyncio.create_task(self._begin())
 
     def take(self, order: Order, replaces: bool) -> None:
         """Become what a changed manifest says; `replaces`: running workers can not take it over."""
@@ -143,6 +146,18 @@ class RunningPool:
     def _note(self) -> None:
         self._wake.set()
         self._changed()
+
+    async def _begin(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START_SECONDS):
+                while any(worker.state == "starting" for worker in self.workers):
+                    await self._wake.wait()
+                    self._wake.clear()
+        for _ in range(self.order.replicas - len(self.workers)):
+            self._start_worker()
+        self._first = {worker.name for worker in self.workers}
+        self._changed()
+        await self._run()
 
     async def _run(self) -> None:
         while True:

@@ -4,6 +4,7 @@ The keeper makes the process and sets it up; the agent talks to it (protocols.md
 """
 
 from pythonpool_worker.executor.main import run_executor
+from pythonpool_worker.executor.runner import preload_loops
 from pythonpool_worker.executor.settings import ExecutorSettings
 
-__all__ = ["ExecutorSettings", "run_executor"]
+__all__ = ["ExecutorSettings", "preload_loops", "run_executor"]

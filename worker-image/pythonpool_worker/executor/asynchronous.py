@@ -1,29 +1,17 @@
-"""Where async commands run: one event loop for each executor, made when it is first needed."""
+"""Where async commands run: one event loop for each executor. Imported late, see runner.py."""
 
 import asyncio
 import logging
 import threading
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from pythonpool_worker.executor.channel import Channel
 from pythonpool_worker.executor.failures import leave
 
 _PATIENCE_SECONDS = 0.2
 _LOG = logging.getLogger("pythonpool.executor")
-
-
-class Runner(Protocol):
-    """What calls need to run a coroutine to its end."""
-
-    def run(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """What the coroutine of request `number` returns; a CANCEL cancels its task."""
-        ...
-
-    def end_tasks(self) -> None:
-        """Cancel what a finished call without a session has left running."""
-        ...
 
 
 class OwnLoop:

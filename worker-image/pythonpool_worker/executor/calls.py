@@ -12,7 +12,6 @@ from pythonpool.adapter import Adapter, Context, Session, nobody_asked
 from pythonpool.errors import CommandNotFound, Internal, PythonPoolError
 from pythonpool.messages import OCTETS, RESULT_HEAD, RETIRE, STREAM, Kind, Run, frame, microseconds
 from pythonpool.sdk.commands import Command, commands_of
-from pythonpool_worker.executor.asynchronous import OwnLoop, Runner, SharedLoop
 from pythonpool_worker.executor.channel import (
     Channel,
     ChannelClosedError,
@@ -24,6 +23,7 @@ from pythonpool_worker.executor.invoke import Answer, Invoker
 from pythonpool_worker.executor.label import Label
 from pythonpool_worker.executor.leftovers import Leftovers
 from pythonpool_worker.executor.progress import Cancelled, Progress
+from pythonpool_worker.executor.runner import LateRunner
 from pythonpool_worker.executor.sessions import Sessions
 from pythonpool_worker.executor.settings import ExecutorSettings
 
@@ -42,7 +42,7 @@ class Calls:
         self._channel = channel
         self._settings = settings
         self._threads = settings.isolation == "thread"
-        self._runner: Runner = SharedLoop(channel) if self._threads else OwnLoop(channel)
+        self._runner = LateRunner(channel, shared=self._threads)
         self._invoker = Invoker(adapter, channel, self._runner)
         self._commands = commands_of(type(adapter))
         self._sessions = Sessions(adapter, channel, settings)

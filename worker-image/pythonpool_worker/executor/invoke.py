@@ -10,10 +10,10 @@ from pythonpool.adapter import Adapter, Context
 from pythonpool.errors import PythonPoolError, ResultTooLarge
 from pythonpool.messages import Kind
 from pythonpool.sdk.commands import Command
-from pythonpool_worker.executor.asynchronous import Runner
 from pythonpool_worker.executor.channel import Channel
 from pythonpool_worker.executor.failures import command_failed, leave, out_of_memory
 from pythonpool_worker.executor.results import encode, is_octets
+from pythonpool_worker.executor.runner import Runner
 
 _LOG = logging.getLogger("pythonpool.executor")
 _NULL = b"null"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pythonpool.adapter import Adapter
-from pythonpool.sdk.commands import catalogue
+from pythonpool.sdk.commands import catalogue, commands_of
 from pythonpool_worker import linux
+from pythonpool_worker.executor import preload_loops
 from pythonpool_worker.template.forking import serve_forks
 from pythonpool_worker.template.safety import why_not_forked
 from pythonpool_worker.template.worker import Worker, load, read_worker, why_not_started
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
         adapter = load(worker)
         adapter.start()
         rows = catalogue(adapter)
+        preload_loops(commands_of(type(adapter)).values())
     except BaseException as error:  # noqa: BLE001 - whatever user code raised is the answer
         traceback.print_exc()
         _say(keeper, {"t": "failed", "reason": why_not_started(error)})
