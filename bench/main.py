@@ -8,10 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-from bench import proxying
+from bench import proxying, whole
 from bench.figures import Row, table
 from bench.programs import OUT, build_native, install_peers, version_of
 
@@ -25,7 +26,18 @@ def _proxying(folder: Path, quick: bool) -> list[Row]:
     return proxying.measure(folder, 3 if quick else 9, 0.8 if quick else 2.0, points)
 
 
-PARTS: dict[str, Part] = {"proxying": _proxying}
+def _forks(folder: Path, quick: bool) -> list[Row]:
+    known = [name for name in ("numpy", "dspy") if find_spec(name) is not None]
+    return whole.forks(folder, ("", *known[1 if quick else 0 :]))
+
+
+PARTS: dict[str, Part] = {
+    "proxying": _proxying,
+    "path": lambda folder, quick: whole.path(folder, 3 if quick else 9, 1.0 if quick else 5.0),
+    "ends": lambda folder, quick: whole.ends(folder, 3 if quick else 20),
+    "forks": _forks,
+    "starts": lambda folder, quick: whole.starts(folder, 1 if quick else 5),
+}
 
 
 def machine() -> dict[str, object]:
@@ -51,7 +63,7 @@ def machine() -> dict[str, object]:
 def _installed(name: str) -> str | None:
     try:
         return version(name)
-    except ModuleNotFoundError:
+    except PackageNotFoundError:
         return None
 
 
