@@ -89,20 +89,20 @@ def starting() -> Json:
     return {"conditions": [{"type": "Ready", "status": "False"}]}
 
 
-class ClusterHouse(RouterHouse):
-    """An API server, an authority, routers on loopback, and workers that dial them."""
+class TlsHouse(RouterHouse):
+    """An authority, routers on loopback that a kubeconfig leads to, and workers that dial them."""
 
-    def __init__(self, folder: Path, api: StandIn) -> None:
+    def __init__(self, folder: Path, namespace: str, kubeconfig: Path) -> None:
         super().__init__(folder)
-        self.api = api
+        self.namespace = namespace
+        self.kubeconfig = kubeconfig
         self.authority = Authority(folder / "authority")
         self.certificate = self.authority.issue(folder / "link", SERVICE, "localhost")
         self.link_port = _free_port()
-        self.kubeconfig = api.kubeconfig(folder / "kubeconfig")
 
     def home_arguments(self, index: int) -> list[str]:
         return [
-            *("--namespace", NAMESPACE),
+            *("--namespace", self.namespace),
             *("--kubeconfig", str(self.kubeconfig)),
             *("--link", f"tls:{ADDRESSES[index]}:{self.link_port}"),
             *("--link-certificate", str(self.certificate)),
@@ -119,6 +119,18 @@ class ClusterHouse(RouterHouse):
             server_hostname=SERVICE,
         )
         self._open.append(worker)
+
+    async def ready(self, index: int = 0) -> int:
+        """The status of /readyz."""
+        return (await self.ask("GET", "/readyz", index=index)).status
+
+
+class ClusterHouse(TlsHouse):
+    """A house with a small API server of its own."""
+
+    def __init__(self, folder: Path, api: StandIn) -> None:
+        super().__init__(folder, NAMESPACE, api.kubeconfig(folder / "kubeconfig"))
+        self.api = api
 
     def token(self, name: str, pool: str = "general", **changes: Any) -> str:
         """The token of a pod."""
@@ -137,10 +149,6 @@ class ClusterHouse(RouterHouse):
             if worker.greeted.done():
                 return worker
             await asyncio.sleep(0.02)  # the watch has not brought its pod yet
-
-    async def ready(self, index: int = 0) -> int:
-        """The status of /readyz."""
-        return (await self.ask("GET", "/readyz", index=index)).status
 
 
 def _free_port() -> int:
