@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -235,6 +236,9 @@ def _entry(
     if reply is None:
         return Sent(nonce, sent, answered, code, "unknown", allowed, timeout, session=session)
     is_ok, body = _content(reply)
+    queued = _queued(reply)
+    if queued is not None:
+        allowed = min(allowed, allowed - _QUEUE_SECONDS + queued)
     outcome: Outcome = "finished" if is_ok else body.get("outcome", "unknown")
     return Sent(
         nonce=nonce,
@@ -251,6 +255,12 @@ def _entry(
         count=body.get("count") if is_ok else None,
         cause="" if is_ok else str(body.get("cause", "")),
     )
+
+
+def _queued(reply: Reply) -> float | None:
+    """Seconds that the call waited, as its answer says; None when no worker took it."""
+    found = re.search(r"queue;dur=([0-9.]+)", reply.fields.get("server-timing", ""))
+    return float(found[1]) / 1000 if found else None
 
 
 def _content(reply: Reply) -> tuple[bool, dict[str, Any]]:

@@ -23,7 +23,8 @@ class Sent:
         code: `ok`, an error code, `reset` (connection lost), `gone` (the caller hung up) or
             `silent` (no answer until the caller's patience ended).
         outcome: what the answer said; `unknown` without one, `finished` for `ok`.
-        allowed: seconds until the answer at the latest: queue timeout and time to run.
+        allowed: seconds until the answer at the latest: the time that it waited (by its answer,
+            else the queue timeout) and the time to run.
         timeout: the time to run that was asked for.
         id: execution id, empty where no answer named it.
         echoed: the nonce in the answer; None when the answer has none.
