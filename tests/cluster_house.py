@@ -98,7 +98,7 @@ class TlsHouse(RouterHouse):
         self.kubeconfig = kubeconfig
         self.authority = Authority(folder / "authority")
         self.certificate = self.authority.issue(folder / "link", SERVICE, "localhost")
-        self.link_port = _free_port()
+        self.link_port = free_port()
 
     def home_arguments(self, index: int) -> list[str]:
         return [
@@ -151,7 +151,8 @@ class ClusterHouse(TlsHouse):
             await asyncio.sleep(0.02)  # the watch has not brought its pod yet
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that nobody has, now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]

@@ -14,6 +14,7 @@ from cluster_house import (
     ClusterHouse,
     PodWorker,
     cluster_house,
+    free_port,
     pod_object,
     pool_object,
     router_pod,
@@ -302,3 +303,46 @@ async def test_the_certificate_is_read_again_when_it_changes(house: ClusterHouse
     second = await house.pod_worker("general-1")
     after = second.transport.get_extra_info("ssl_object").getpeercert()["serialNumber"]
     assert before != after
+
+
+async def test_a_router_waits_for_the_api_server_however_long(empty: ClusterHouse) -> None:
+    """Its probes are answered meanwhile, and it serves when the pools are known."""
+    house = empty
+    await house.api.put("pythonpools", pool_object("general"))
+    await house.api.stop()
+    monitoring = free_port()
+    coming = asyncio.create_task(house.start("--monitoring", f"tcp:127.0.0.1:{monitoring}"))
+    assert await probed(monitoring, "/livez") == 200
+    assert await probed(monitoring, "/readyz") == 503
+    assert not house.path(0).exists()
+    await house.api.start()
+    await coming
+    assert await probed(monitoring, "/readyz") == 200
+
+
+async def test_a_router_that_waits_can_be_ended(empty: ClusterHouse) -> None:
+    house = empty
+    await house.api.stop()
+    monitoring = free_port()
+    coming = asyncio.create_task(house.start("--monitoring", f"tcp:127.0.0.1:{monitoring}"))
+    assert await probed(monitoring, "/livez") == 200
+    coming.cancel()
+    (router,) = house.processes
+    router.terminate()
+    assert await asyncio.wait_for(router.wait(), SECONDS) == 0
+
+
+async def probed(port: int, path: str) -> int:
+    """The status of a probe, as soon as there is an answer."""
+    async with asyncio.timeout(4 * SECONDS):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            writer.write(request.encode())
+            answer = await reader.read()
+            writer.close()
+            return int(answer.split()[1])

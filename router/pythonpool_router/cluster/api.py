@@ -77,6 +77,8 @@ def api_of_kubeconfig(path: Path) -> Api:
         user = _named(said["users"], context["user"])["user"]
         authority = cluster.get("certificate-authority")
         token_file = user.get("tokenFile")
+        if not (user.get("token") or token_file) or "certificate-authority-data" in cluster:
+            raise ValueError(f"{path} must have a token, and its authority as a file")
         return Api(
             cluster["server"].rstrip("/"),
             user.get("token", ""),
