@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+from pythonpool.messages import keep_buffers_in_heap
 from pythonpool_router.cold.app import create_app, create_monitoring_app
 from pythonpool_router.logs import Logger
 from pythonpool_router.router import Router
@@ -29,6 +30,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """Exit code 0 after a drain, 1 when it could not start."""
     settings = parse_settings()
+    keep_buffers_in_heap()
     try:
         asyncio.run(serve(settings))
     except (OSError, ValueError) as error:
