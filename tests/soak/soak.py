@@ -130,7 +130,12 @@ def _report(seed: int, log: Log, history: History, wrong: list[str]) -> None:
 def _deaths(history: History) -> list[int]:
     """Median and longest, ms from the answer of a call that was given up to its process's death."""
     answered = {call.nonce: call.answered for call in history.sent}
-    times = sorted(one.dead - answered[one.nonce] for one in history.deaths if one.dead is not None)
+    ended = {line.nonce for line in history.journal if line.is_end}
+    times = sorted(
+        one.dead - answered[one.nonce]
+        for one in history.deaths
+        if one.dead is not None and one.nonce not in ended
+    )
     return [round(1000 * times[at]) for at in (len(times) // 2, -1)] if times else []
 
 
