@@ -5,6 +5,7 @@ the calls of a link every 50 ms while there are any.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 
 from pythonpool.errors import Timeout
@@ -15,6 +16,8 @@ OVERDUE_SECONDS = 0.2
 """After the deadline: the worker's own answer comes before it, the caller's limit is 250 ms."""
 
 _LOOK_SECONDS = 0.05
+_STOOD_STILL_SECONDS = 0.15
+_READ_SECONDS = 0.005
 
 
 class OverdueWatch:
@@ -36,23 +39,32 @@ class OverdueWatch:
     def start(self) -> None:
         """A call was sent: look until none is under way."""
         self.is_looking = True
-        self._next = self._loop.time() + _LOOK_SECONDS
-        self._loop.call_at(self._next, self._look)
+        self._look_at(self._loop.time() + _LOOK_SECONDS)
+
+    def _look_at(self, when: float) -> None:
+        self._next = when
+        self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
         now = self._loop.time()
         sent = [call for call in self._calls() if call.state == SENT and not call.flags & OPEN]
-        # A router that stood still itself first reads the answers that have come meanwhile.
-        if now - self._next <= _LOOK_SECONDS:
-            for call in sent:
-                late = now - call.since - call.waited - call.timeout_ms / 1000
-                if late >= OVERDUE_SECONDS and call.state == SENT:
-                    self._answer(call, _overdue(call))
-                    call.state = GONE
+        if now - self._next > _STOOD_STILL_SECONDS:
+            # This router stood still itself: first it reads the answers that have come meanwhile.
+            self._look_at(now + _READ_SECONDS)
+            return
+        for call in sent:
+            if _due(call) <= now and call.state == SENT:
+                self._answer(call, _overdue(call))
+                call.state = GONE
+        self.is_looking = bool(sent)
         if sent:
-            self.start()
-        else:
-            self.is_looking = False
+            # A call that is sent before the next look is not due before it.
+            coming = min((_due(call) for call in sent if call.state == SENT), default=math.inf)
+            self._look_at(min(now + _LOOK_SECONDS, coming))
+
+
+def _due(call: Call) -> float:
+    return call.since + call.waited + call.timeout_ms / 1000 + OVERDUE_SECONDS
 
 
 def _overdue(call: Call) -> Timeout:
