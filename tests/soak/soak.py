@@ -42,6 +42,7 @@ class Asked:
         keep: a folder for the history and the logs, or None.
         calm: nothing fails but the commands.
         isolation: of the pool: process or thread.
+        gap: mean seconds from one fault to the next, more than 0.2.
     """
 
     seed: int = 1
@@ -49,6 +50,7 @@ class Asked:
     keep: Path | None = None
     calm: bool = False
     isolation: str = "process"
+    gap: float = 1.5
 
 
 def say(text: str) -> None:
@@ -97,7 +99,7 @@ async def _fire(asked: Asked, ground: Ground, log: Log, strikes: Strikes) -> lis
     load = Load()
     await load.run(f"{asked.seed}w", ground.target, log, _WARM_UP_SECONDS)
     before = await ground.settled()
-    faults = () if asked.calm else schedule(asked.seed, asked.seconds)
+    faults = () if asked.calm else schedule(asked.seed, asked.seconds, asked.gap)
     say(f"seed {asked.seed}: {len(faults)} faults in {asked.seconds:.0f} s, home {ground.home}")
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(f"{asked.seed}", ground.target, log, asked.seconds))
@@ -154,6 +156,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=Asked.seconds, help="of load")
     parser.add_argument("--keep", type=Path, help="a folder for the history and the logs")
     parser.add_argument("--isolation", choices=("process", "thread"), default="process")
+    parser.add_argument("--gap", type=float, default=Asked.gap, help="mean seconds between faults")
     parser.add_argument("--calm", action="store_true", help="no faults but those of the commands")
     asked = parser.parse_args()
     os.nice(5)
