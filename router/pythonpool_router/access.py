@@ -36,14 +36,26 @@ class Access(Protocol):
 
 
 class TokenFile:
-    """One machine: whoever knows the token may do everything."""
+    """Whoever knows the token of the file may do everything."""
 
     def __init__(self, path: Path) -> None:
-        self._expected = path.read_bytes().strip()
-        if not self._expected:
-            raise ValueError(f"the token file {path} is empty: it must hold the token")
+        self._path = path
+        self._seen = _facts(path)
+        self._expected = _token(path)
         self._usual = b"Bearer " + self._expected
         self._caller = Caller("local")
+
+    def refresh(self) -> None:
+        """Take the file's token of now, if it has another; a mounted Secret may change.
+
+        Raises:
+            OSError, ValueError: there is none; the one of before stays.
+        """
+        facts = _facts(self._path)
+        if facts != self._seen:
+            self._seen = facts
+            self._expected = _token(self._path)
+            self._usual = b"Bearer " + self._expected
 
     def caller(self, authorization: bytes | None) -> Caller:
         """The one caller, when the token is right.
@@ -62,3 +74,16 @@ class TokenFile:
 
     def permit(self, caller: Caller, action: str, pool: str) -> None:
         """Everything is allowed."""
+
+
+def _token(path: Path) -> bytes:
+    token = path.read_bytes().strip()
+    if not token:
+        raise ValueError(f"the token file {path} is empty: it must hold the token")
+    return token
+
+
+def _facts(path: Path) -> tuple[int, int]:
+    """What is other when the file is; a Secret's files are links that are swapped."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino

@@ -51,7 +51,9 @@ class Router:
         self.clock: Clock = clock or SystemClock()
         self.instance = names.new_incarnation()
         self.is_draining = False
-        self.access: Access = TokenFile(settings.token_file)
+        self._token = TokenFile(settings.token_file)
+        self.access: Access = self._token
+        self._misses_token = False
         self.home = _cluster_home(settings)
         source: PoolSource = self.home or PoolsFile(settings.pools or Path())
         self.pools = Pools(source)
@@ -181,11 +183,22 @@ class Router:
         """The deadlines of all connections, twice a second."""
         self.site.tick()
         self.monitoring.tick()
+        if self.home is not None:
+            self._refresh_token()
         now = self._loop.time()
         for connection in list(self._connections):
             if connection.deadline <= now:
                 connection.expired(now)
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _refresh_token(self) -> None:
+        try:
+            self._token.refresh()
+            self._misses_token = False
+        except (OSError, ValueError) as error:
+            if not self._misses_token:
+                _log.error("no new token of callers; the one of before stays", why=str(error))
+            self._misses_token = True
 
 
 AppFactory = Callable[[Router], ASGIApp]

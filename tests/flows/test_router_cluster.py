@@ -72,8 +72,16 @@ STRANGER = Signer("one")
         {"iss": "https://elsewhere"},
         {"exp": 1_000_000_000},
         {"kubernetes.io": {"namespace": "shop", "serviceaccount": {"name": "pythonpool-general"}}},
+        {
+            "sub": "system:serviceaccount:other:pythonpool-general",
+            "kubernetes.io": {
+                "namespace": "other",
+                "pod": {"name": "general-1", "uid": "uid-general-1"},
+                "serviceaccount": {"name": "pythonpool-general"},
+            },
+        },
     ],
-    ids=["audience", "issuer", "expired", "no pod"],
+    ids=["audience", "issuer", "expired", "no pod", "namespace"],
 )
 async def test_other_tokens_are_refused(house: ClusterHouse, changes: dict[str, Any]) -> None:
     token = house.token("general-1", **changes)
@@ -346,3 +354,17 @@ async def probed(port: int, path: str) -> int:
             answer = await reader.read()
             writer.close()
             return int(answer.split()[1])
+
+
+async def test_the_callers_token_is_read_again_when_its_secret_changes(
+    house: ClusterHouse,
+) -> None:
+    await house.pod_worker("general-1", on_call=echo)
+    fresh = house.folder / "fresh"
+    fresh.write_text("an0ther")
+    fresh.rename(house.folder / "token")
+    async with asyncio.timeout(SECONDS):
+        while (await house.execute("general", "echo")).status != 401:
+            await asyncio.sleep(0.02)
+    reply = await house.ask("POST", TARGET, b"{}", Authorization="Bearer an0ther")
+    assert reply.status == 200

@@ -4,6 +4,7 @@ Made by the router in place of pools.json; one namespace.
 """
 
 import asyncio
+import contextlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ _log = Logger()
 
 # News of many pods come at once; the table of pools is made anew for all of them.
 _GATHER_SECONDS = 0.1
+_KEYS_SECONDS = 5.0
 READY_SECONDS = 20.0
 READY_PERCENT = 90
 
@@ -85,8 +87,11 @@ class ClusterHome:
         self._tasks = [self._loop.create_task(run) for run in runs]
 
     async def synced(self) -> None:
-        """Return when both lists have come once."""
+        """Return when both lists have come once, and the keys too unless they take long."""
         await self._synced.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KEYS_SECONDS):
+                await self._keys.known.wait()
 
     async def close(self) -> None:
         """End the watches."""

@@ -17,12 +17,16 @@ _MIN_SECONDS = 60.0
 
 
 class KeyFetcher:
-    """Teaches a verifier, in a task of its own; while nothing can be fetched the old keys stay."""
+    """Teaches a verifier, in a task of its own; while nothing can be fetched the old keys stay.
+
+    `known` is set once they have come.
+    """
 
     def __init__(self, server: ApiServer, verifier: Verifier) -> None:
         self._server = server
         self._verifier = verifier
         self._wanted = asyncio.Event()
+        self.known = asyncio.Event()
 
     def want(self) -> None:
         """A token has a key that is not known: fetch soon, at most once a minute."""
@@ -55,3 +59,4 @@ class KeyFetcher:
         self._wanted.clear()
         issuer = await self._server.get(_ISSUER)
         self._verifier.learn(issuer["issuer"], await self._server.get(_KEYS))
+        self.known.set()

@@ -16,6 +16,7 @@ from pythonpool_worker.agent.link import Link
 _log = logging.getLogger("pythonpool.agent")
 
 _DIAL_SECONDS = 5.0
+_MOST_COMPLAINTS = 100
 
 
 class Dialler:
@@ -30,7 +31,7 @@ class Dialler:
         self._name = name
         self._context: ssl.SSLContext | None = None
         self._seen = (0, 0)
-        self._complaint = ""
+        self._complaints: dict[str, str] = {}
 
     async def dial(self, address: str, make: Callable[[], Link]) -> Link | None:
         """A connection to that router; None: there is none, and the log says why, once."""
@@ -39,9 +40,9 @@ class Dialler:
                 link = await self._dial(address, make)
         except (OSError, ValueError, TimeoutError) as error:
             if address.startswith("tls:"):
-                self._complain(f"{address}: {error or 'no answer'}")
+                self._complain(address, str(error) or "no answer")
             return None
-        self._complaint = ""
+        self._complaints.pop(address, None)
         return link
 
     async def look_up(self, service: Place) -> list[str]:
@@ -51,8 +52,9 @@ class Dialler:
             async with asyncio.timeout(_DIAL_SECONDS):
                 rows = await loop.getaddrinfo(service.host, service.port, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError) as error:
-            self._complain(f"{service.host}: {error or 'no answer of DNS'}")
+            self._complain(service.host, str(error) or "no answer of DNS")
             return []
+        self._complaints.pop(service.host, None)
         return [str(row[4][0]) for row in rows]
 
     async def _dial(self, address: str, make: Callable[[], Link]) -> Link:
@@ -83,8 +85,10 @@ class Dialler:
             self._context, self._seen = context, (facts.st_mtime_ns, facts.st_ino)
         return self._context
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, of: str, text: str) -> None:
         """Once for each new trouble: dialling goes on every second."""
-        if text != self._complaint:
-            self._complaint = text
-            _log.warning("router not reached: %s", text)
+        if self._complaints.get(of) != text:
+            if len(self._complaints) >= _MOST_COMPLAINTS:
+                self._complaints.clear()
+            self._complaints[of] = text
+            _log.warning("router not reached: %s: %s", of, text)
