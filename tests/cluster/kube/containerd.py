@@ -66,6 +66,10 @@ def _forget_containers(ground: Ground, node: Node) -> None:
     containers = ctr(node, "containers", "ls", "-q").split()
     if containers:
         ctr(node, "containers", "rm", *containers)
+    # Images that a newer one has taken the name of are held by these alone.
+    ids = [name for name in ctr(node, "images", "ls", "-q").split() if name.startswith("sha256:")]
+    if ids:
+        ctr(node, "images", "rm", "--sync", *ids)
     ground.stop(_role(node))
     node.containerd.unlink()
 
