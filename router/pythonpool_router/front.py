@@ -28,8 +28,7 @@ LINGER_SECONDS = 5.0
 CHECK_SECONDS = 0.5
 NEVER = float("inf")
 
-_AHEAD_BYTES = 65_536
-_WRITE_HIGH = 65_536
+_AHEAD_BYTES = _WRITE_HIGH = 65_536
 
 
 class Connection(asyncio.Protocol):
