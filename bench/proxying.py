@@ -32,11 +32,14 @@ def measure(
             # More than one of 10 MB at a time is a matter of the buffers of the kernel.
             cpu = _rounds(found, ["router", "nginx", "haproxy"], "tcp", 4, file, rounds, seconds)
             rows += _body_rows(cpu, name, budget)
-        rows.append(_memory_in_flight(found["router"], folder / "10-MB"))
         rows.append(
             Row(_GROUP, "memory of the router after all that, MiB",
                 Spread((rss_bytes(found["router"].pid) / _MIB,)), digits=0)
         )  # fmt: skip
+        big = folder / "10-MB"
+    (folder / "fresh").mkdir()
+    with router(folder / "fresh") as fresh:
+        rows.append(_memory_in_flight(fresh, small, big))
     rows += _links(folder)
     return rows
 
@@ -107,15 +110,14 @@ def _body_rows(cpu: dict[str, list[float]], name: str, budget: float) -> list[Ro
     ]  # fmt: skip
 
 
-def _memory_in_flight(contender: Contender, request: Path) -> Row:
-    run_load(contender.targets["tcp"], 1, 0.3, request, core=LOAD_CORE)
+def _memory_in_flight(contender: Contender, small: Path, big: Path) -> Row:
+    run_load(contender.targets["tcp"], 4, 0.3, small, core=LOAD_CORE)
     forget_peak(contender.pid)
     before = rss_bytes(contender.pid)
-    run_load(contender.targets["tcp"], 4, 1.0, request, core=LOAD_CORE)
+    run_load(contender.targets["tcp"], 4, 1.0, big, core=LOAD_CORE)
     grown = (peak_bytes(contender.pid) - before) / _MIB
-    return Row(
-        _GROUP, "growth of the router's memory, 4 x 10 MB in flight, MiB", Spread((grown,)), 16
-    )
+    what = "growth of the memory of a fresh router, 4 x 10 MB in flight, MiB"
+    return Row(_GROUP, what, Spread((grown,)), 16)
 
 
 def _links(folder: Path, count: int = 200) -> list[Row]:
