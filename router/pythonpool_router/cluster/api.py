@@ -3,6 +3,7 @@
 The token is read again when its file has changed.
 """
 
+import contextlib
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -121,7 +122,7 @@ class ApiServer:
         return _checked(response.status, answer)
 
     async def watch(self, path: str, seconds: int, **params: str) -> AsyncIterator[Json]:
-        """The events of a watch, until the server ends it, after about `seconds`.
+        """The events of a watch, until the server ends it after about `seconds`, or falls silent.
 
         Raises:
             ApiError: it was refused, or the connection broke.
@@ -137,8 +138,9 @@ class ApiServer:
             ) as response:
                 if response.status >= 400:
                     _checked(response.status, orjson.loads(await response.read()))
-                async for line in _lines(response.content):
-                    yield orjson.loads(line)
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for line in _lines(response.content):
+                        yield orjson.loads(line)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise ApiError(0, f"{self._api.server}{path}: {error!r}") from error
 
