@@ -221,7 +221,8 @@ def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:
     worker.state = hello["state"]
     worker.session_room = int(pool.spec["sessions"]["maxPerWorker"])
     worker.generation = int(hello["generation"])
-    worker.pid = int(hello["pid"])
+    # In a pod it would say nothing: each has its own numbers.
+    worker.pid = 0 if "token" in hello else int(hello["pid"])
     worker.started_at = hello["started_at"]
     worker.catalogue = catalogue
     return worker
