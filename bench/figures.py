@@ -43,6 +43,7 @@ class Row:
         what: what was measured, with its unit.
         budget: the most that the median may be; None where there is no budget.
         at_least: the budget is a least instead of a most.
+        is_for_all: the budget holds for the worst value, not for the median.
         note: what a reader must know beside it.
     """
 
@@ -51,6 +52,7 @@ class Row:
     spread: Spread
     budget: float | None = None
     at_least: bool = False
+    is_for_all: bool = False
     digits: int = 2
     note: str = ""
     details: dict[str, object] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class Row:
         """Whether the budget is kept; None without one."""
         if self.budget is None:
             return None
+        if self.is_for_all:
+            return max(self.spread.values) <= self.budget
         if self.at_least:
             return self.spread.median >= self.budget
         return self.spread.median <= self.budget
