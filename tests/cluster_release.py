@@ -93,6 +93,12 @@ class Release:
         return Place(spec["clusterIP"], spec["ports"][0]["port"], self.token)
 
     @property
+    def url(self) -> str:
+        """Of the Service."""
+        service = self.service
+        return f"http://{service.host}:{service.port}"
+
+    @property
     def routers(self) -> list[Place]:
         """Each router by itself."""
         pods = self.get("pods", "-l", "app.kubernetes.io/component=router")["items"]
@@ -174,14 +180,21 @@ def condition(pool: Json, kind: str) -> Json:
 
 @contextmanager
 def release(cluster: Cluster, *settings: str) -> Iterator[Release]:
-    """Install the chart without pools into a new namespace that admits restricted pods alone."""
+    """Install the chart into a new namespace that admits restricted pods alone.
+
+    Args:
+        settings: values as `PATH=JSON`; none of the chart's pools is made unless they name it.
+    """
     name = f"test-release-{secrets.token_hex(3)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": name, "labels": labels}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     made = Release(cluster, name)
     try:
-        files = {path.name: path.read_text() for path in (CHECKOUT / "examples").glob("*.py")}
+        files = {
+            path.name: path.read_text()
+            for path in (*(CHECKOUT / "examples").glob("*.py"), CHECKOUT / "tests" / "prying.py")
+        }
         metadata = {"name": ADAPTERS, "namespace": name}
         cluster.apply(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}

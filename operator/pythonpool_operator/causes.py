@@ -70,10 +70,12 @@ def cause_of_pod(pod: Json, gpu: str | None) -> Cause | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return _unschedulable(scheduled.get("message") or "no node fits", gpu)
-    for container in _containers(status):
-        cause = _waiting(container) or _ended(container)
-        if cause:
-            return cause
+    # What one container has said tells more than how the other one ended because of it.
+    for look in (_waiting, _last_words, _ended):
+        for container in _containers(status):
+            cause = look(container)
+            if cause:
+                return cause
     if status.get("phase") == "Failed":
         return Cause(status.get("reason") or "Failed", status.get("message") or "the pod failed")
     return None
@@ -106,15 +108,25 @@ def _waiting(container: Json) -> Cause | None:
     return None
 
 
+def _end(container: Json) -> Json | None:
+    """Its last end, whether or not it runs again."""
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    end: Json | None = state.get("terminated") or last.get("terminated")
+    return end
+
+
+def _last_words(container: Json) -> Cause | None:
+    ended = _end(container)
+    return _told(ended.get("message") or "") if ended else None
+
+
 def _ended(container: Json) -> Cause | None:
     """Of a container that has ended: at once, or again and again."""
-    state, last = container.get("state") or {}, container.get("lastState") or {}
-    ended = state.get("terminated") or last.get("terminated")
+    ended = _end(container)
     if not ended:
         return None
-    told = _told(ended.get("message") or "")
-    if told:
-        return told
+    if container["name"] == "executors" and ended.get("exitCode") == 0:
+        return None  # in order, because the agent has
     name, line = container["name"], _last_line(ended.get("message") or "")
     if ended.get("reason") == "OOMKilled":
         return Cause("OutOfMemory", f"{name} was killed over its memory limit")

@@ -92,6 +92,16 @@ def ended(name: str = "executors", **terminated: Any) -> Json:
             ),
         ),
         (ended("agent", exitCode=3), Cause("CrashLooping", "agent: exit code 3")),
+        (ended(exitCode=0), None),
+        (
+            pod(
+                initContainerStatuses=ended(exitCode=1)["status"]["containerStatuses"],
+                containerStatuses=ended(
+                    "agent", exitCode=1, message='{"reason": "CannotStart", "message": "no disk"}'
+                )["status"]["containerStatuses"],
+            ),
+            Cause("CannotStart", "no disk"),
+        ),
         (
             pod(
                 conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
