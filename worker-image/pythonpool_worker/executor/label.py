@@ -15,7 +15,8 @@ import time
 
 _PAGE_BYTES = 4096
 _MAX_ID = 255
-_PATIENCE_SECONDS = 0.01
+# Two rounds of the keeper's reading: only a writer that it holds back waits that long.
+_PATIENCE_SECONDS = 0.1
 _PAUSE_SECONDS = 0.0002
 _LOG = logging.getLogger("pythonpool.executor")
 _LIBC = ctypes.CDLL(None)
@@ -49,7 +50,7 @@ class Label:
                 self._write()
 
     def end(self, number: int) -> None:
-        """Call `number` has been answered; waits at most 10 ms until its lines are read."""
+        """Call `number` has been answered; waits at most 100 ms until its lines are read."""
         flush_output()
         if self._page is not None:
             with self._lock:

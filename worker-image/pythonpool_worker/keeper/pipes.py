@@ -80,11 +80,12 @@ class OutputPipe:
         self._loop.read(self._fd, self._on_readable)
 
     def _read(self) -> int:
+        # Before the read: the executor changes its label only while the pipe is empty.
+        call = self._label()
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
             return 0
-        call = self._label()
         if call != self._call:
             self._emit(self._cutter.flush())
             self._call = call
