@@ -12,7 +12,6 @@ from pythonpool_router.cluster.tokens import PodIdentity, TokenRefused, UnknownK
 
 ONE = Signer("one")
 TWO = Signer("two")
-NOW = int(time.time())
 
 
 def verifier(*signers: Signer) -> Verifier:
@@ -22,6 +21,9 @@ def verifier(*signers: Signer) -> Verifier:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
+    """Claims with `changes`; times are given in seconds from now, so that they hold when used."""
+    now = int(time.time())
+    changes |= {name: now + changes[name] for name in ("exp", "nbf") if name in changes}
     return claims_of("general-1", "uid-1", "pythonpool-general", **changes)
 
 
@@ -37,9 +39,9 @@ def test_a_good_token_names_its_pod() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": NOW + 1},
-        {"exp": NOW - 5},  # clocks of nodes differ a little
-        {"nbf": NOW + 5},
+        {"exp": 1},
+        {"exp": -5},  # clocks of nodes differ a little
+        {"nbf": 5},
         {"aud": [AUDIENCE, "another"]},
         {"aud": AUDIENCE},
     ],
@@ -51,8 +53,8 @@ def test_still_good(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": NOW - 60},
-        {"nbf": NOW + 60},
+        {"exp": -60},
+        {"nbf": 60},
         {"aud": ["https://kubernetes.default.svc"]},
         {"aud": []},
         {"iss": "https://elsewhere"},
