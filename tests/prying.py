@@ -16,9 +16,12 @@ class Prying(Adapter):
         roots = {"/", *(f"/proc/{pid}/root" for pid in os.listdir("/proc") if pid.isdigit())}
         found = []
         for root in roots:
-            for folder in ("var/run/secrets", "run/secrets", "var/run/pythonpool"):
-                paths = map(str, Path(root, folder).rglob(name))
-                found += [path for path in paths if os.access(path, os.R_OK)]
+            for place in ("var/run/secrets", "run/secrets", "var/run/pythonpool"):
+                # What may not be entered is passed over.
+                for folder, _, names in os.walk(Path(root, place)):
+                    path = Path(folder, name)
+                    if name in names and os.access(path, os.R_OK):
+                        found.append(str(path))
         return sorted(found)
 
     @command
