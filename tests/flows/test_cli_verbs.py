@@ -210,9 +210,25 @@ def test_version_and_crd_need_no_router(shell: Shell) -> None:
 def test_version_loads_neither_a_client_nor_a_model(shell: Shell) -> None:
     """What is typed most often, and by completion scripts, must not cost half a second."""
     code = (
-        "import sys; from pythonpool_cli.main import run_verb; run_verb(['version'], 'x');"
+        "import sys; from pythonpool_cli.verbs import run_verb; run_verb(['version'], 'x');"
         "print([m for m in ('urllib3', 'aiohttp', 'pydantic', 'yaml') if m in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_before_the_verb_is_loaded_is_one_line() -> None:
+    code = """
+import signal, sys
+from pythonpool_cli.main import main
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "click":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (ended.returncode, ended.stderr) == (130, "pythonpool: cancelled\n")
