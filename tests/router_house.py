@@ -101,7 +101,11 @@ class LinkWorker(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        hello = {
+        self.send(Kind.HELLO, 0, json.dumps(self.hello()).encode())
+
+    def hello(self) -> dict[str, Any]:
+        """What it says of itself in its HELLO."""
+        return {
             "protocol": [1, 1],
             "pool": self.pool,
             **self.proof(),
@@ -114,10 +118,9 @@ class LinkWorker(asyncio.Protocol):
             "pid": os.getpid(),
             "started_at": "2026-01-31T12:00:00.000Z",
         }
-        self.send(Kind.HELLO, 0, json.dumps(hello).encode())
 
     def proof(self) -> dict[str, str]:
-        """What it shows of itself in its HELLO."""
+        """How it proves its pool in its HELLO."""
         return {"secret": self.secret}
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -70,6 +70,7 @@ class Call:
         number: of its last CALL frame, 0 before.
         run_us: microseconds it ran, once its terminal frame has come.
         waited: seconds from its arrival until it was sent.
+        in_body: a RESULT or CHUNK with MORE has come, its END has not.
         tried: workers that refused it for a reason that waiting does not cure.
     """
 
@@ -80,6 +81,7 @@ class Call:
         "deadline",
         "flags",
         "granted",
+        "in_body",
         "link",
         "number",
         "owner",
@@ -123,5 +125,6 @@ class Call:
         self.run_us = 0
         self.waited = 0.0
         self.granted = 0
+        self.in_body = False
         self.streamed = False
         self.tried: set[str] | None = None

@@ -10,11 +10,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pythonpool import messages
 from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
-from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
+from pythonpool.messages import (
+    MORE,
+    OCTETS,
+    SLOT_FREE,
+    STARTED,
+    STREAM,
+    UNKNOWN,
+    CancelReason,
+    Kind,
+    Refusal,
+)
+from pythonpool_router import said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 from pythonpool_router.logs import Logger
 from pythonpool_router.overdue import OverdueWatch
@@ -114,6 +123,7 @@ class Link:
         call.worker = self.worker
         call.state = SENT
         call.granted = messages.WINDOW
+        call.in_body = False
         self.calls[number] = call
         self.holding += 1
         if not self._overdue.is_looking:
@@ -228,7 +238,7 @@ class Link:
         self._events.failed(call, self.worker, error)
 
     def _on_status(self, number: int, payload: bytes) -> None:
-        self._events.status(self.worker, orjson.loads(payload))
+        self._events.status(self.worker, said.an_object(payload))
 
     def _on_draining(self, number: int, payload: bytes) -> None:
         self._events.draining(self.worker)
@@ -237,7 +247,7 @@ class Link:
         self._events.free(self.worker, messages.U16.unpack(payload)[0])
 
     def _on_offer(self, number: int, payload: bytes) -> None:
-        secret = payload[1:].decode("ascii") if payload[0] else None
+        secret = payload[1:].decode("ascii") if said.first(payload) else None
         if not self._events.offered(self.worker, secret):
             self.put(Kind.DECLINE, 0, payload)
 
@@ -247,15 +257,26 @@ class Link:
             call.upload.accepted(self._loop.time())
 
     def _on_refuse(self, number: int, payload: bytes) -> None:
+        reason = Refusal(said.first(payload))
+        call = self.calls.get(number)
+        if call is not None and (
+            call.streamed or (reason == Refusal.SESSION_BUSY and call.session is None)
+        ):
+            raise messages.ProtocolError(f"{reason!r} for call {number}")
         call = self._terminal(number)
         if call is not None:
-            self._events.refused(call, self.worker, payload[0])
+            self._events.refused(call, self.worker, reason)
 
     def _on_result(self, number: int, payload: bytes) -> None:
         flags, run_us, total = messages.RESULT_HEAD.unpack_from(payload)
         call = self.calls.get(number)
         if call is None or call.state == ANSWERED:
             return
+        rest = total - len(payload) + _RESULT_BYTES
+        if call.in_body or rest < 0 or bool(rest) != bool(flags & MORE):
+            # More or less than its length would be read as another caller's answer.
+            raise messages.ProtocolError(f"a RESULT of {total} bytes for call {number}")
+        call.in_body = bool(rest)
         self.holding -= 1
         is_wanted = call.state == SENT
         if not flags & MORE or not is_wanted:
@@ -270,20 +291,19 @@ class Link:
         self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
 
     def _on_error(self, number: int, payload: bytes) -> None:
+        flags, run_us = messages.END_HEAD.unpack_from(payload)
+        error = said.problem(payload[_END_BYTES:], self.worker.name)
         asked = self.asks.pop(number, None)
         if asked is not None:
-            problem = orjson.loads(payload[_END_BYTES:])
             if not asked.done():
-                asked.set_exception(PythonPoolError.from_problem(problem))
+                asked.set_exception(error)
             return
-        flags, run_us = messages.END_HEAD.unpack_from(payload)
         call = self._terminal(number)
         if call is None:
             return
         call.run_us = run_us
         if call.state == SENT:
-            problem = orjson.loads(payload[_END_BYTES:])
-            self._events.failed(call, self.worker, PythonPoolError.from_problem(problem))
+            self._events.failed(call, self.worker, error)
         else:
             call.state = ANSWERED
         self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
@@ -312,29 +332,42 @@ class Link:
 
     def _on_begin(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
-        if call is not None and call.state == SENT:
+        if call is not None:
+            said.in_order(bool(call.flags & STREAM), number)
             call.streamed = True
-            call.reply.began(call)
+            if call.state == SENT:
+                call.reply.began(call)
 
     def _on_progress(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
         if call is not None and call.state == SENT:
+            said.in_order(call.streamed, number)
             call.reply.progress(payload)
 
     def _on_chunk(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
-        if call is not None and self._within_window(call, len(payload)) and call.state == SENT:
-            call.reply.chunk(bool(payload[0] & MORE), payload[1:])
+        if call is None or call.state == ANSWERED:
+            return
+        more = bool(said.first(payload) & MORE)
+        said.in_order(call.streamed and not call.in_body, number)
+        call.in_body = more
+        if self._within_window(call, len(payload)) and call.state == SENT:
+            call.reply.chunk(more, payload[1:])
 
     def _on_data(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
-        if call is not None and self._within_window(call, len(payload)) and call.state != GONE:
+        if call is None:
+            return
+        said.in_order(call.in_body, number)
+        if self._within_window(call, len(payload)) and call.state != GONE:
             call.reply.data(payload)
 
     def _on_end(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
         if call is None:
             return
+        said.in_order(call.in_body, number)
+        call.in_body = False
         if call.state == ANSWERED:
             del self.calls[number]
         if call.state != GONE:
@@ -353,9 +386,10 @@ class Link:
             call.upload.credit(messages.U32.unpack(payload)[0])
 
     def _on_answer(self, number: int, payload: bytes) -> None:
+        answer = said.an_object(payload)
         asked = self.asks.pop(number, None)
         if asked is not None and not asked.done():
-            asked.set_result(orjson.loads(payload))
+            asked.set_result(answer)
 
 
 def line_age_ms(now: float, oldest: float | None) -> int:

@@ -9,19 +9,18 @@ import orjson
 
 from pythonpool import messages, names
 from pythonpool.messages import Kind
+from pythonpool_router import said
 from pythonpool_router.identity import HelloRefused, Identity
 from pythonpool_router.link import Link
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
-from pythonpool_router.workernews import WorkerNews, catalogue_of
+from pythonpool_router.workernews import WorkerNews
 from pythonpool_router.workers import Worker
 
 _log = Logger()
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}\Z")
 _HELLO_SECONDS = 5.0
-MAX_SLOTS = 256
-MAX_COMMANDS = 1000
 
 
 class LinkServer:
@@ -120,7 +119,7 @@ class LinkConnection(asyncio.Protocol):
     def cut(self, why: str) -> None:
         """Close the connection and say why in the log."""
         name = self._worker.name if self._worker is not None else None
-        _log.warning("link cut", worker=name, why=why)
+        _log.warning("link cut", worker=name, why=why[:300])
         self._transport.abort()
 
     def tell_config(self) -> None:
@@ -156,7 +155,7 @@ class LinkConnection(asyncio.Protocol):
             self.cut(f"a frame of kind {kind} out of place")
             return
         try:
-            self._hello(_object(payload))
+            self._hello(said.an_object(payload))
         except HelloRefused as error:
             self.cut(str(error))
         except (KeyError, TypeError, ValueError) as error:
@@ -203,14 +202,15 @@ def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:
     Raises:
         KeyError, TypeError, ValueError: the HELLO is not one.
     """
-    name, incarnation, slots = hello["worker"], hello["incarnation"], int(hello["slots"])
+    name, incarnation = hello["worker"], hello["incarnation"]
     if not names.is_worker_name(name) or not _INCARNATION.match(incarnation):
         raise ValueError(f"worker {name!r}, incarnation {incarnation!r}")
-    if not 1 <= slots <= MAX_SLOTS or len(hello["catalogue"]) > MAX_COMMANDS:
-        raise ValueError(f"{slots} slots, {len(hello['catalogue'])} commands")
-    if hello["state"] not in ("starting", "ready", "draining", "failed"):
-        raise ValueError(f"state {hello['state']!r}")
-    catalogue = catalogue_of(hello["catalogue"])
+    slots = said.number(hello["slots"], 1, said.MAX_SLOTS)
+    state, started_at = said.state(hello["state"]), said.moment(hello["started_at"])
+    catalogue = said.catalogue_of(hello["catalogue"])
+    generation = said.number(hello["generation"])
+    # In a pod it would say nothing: each has its own numbers.
+    pid = 0 if "token" in hello else said.number(hello["pid"])
     known = pool.workers.get(name)
     if known is not None and known.incarnation == incarnation and known.link is None:
         worker = known
@@ -218,18 +218,10 @@ def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:
         worker = Worker(pool, name, incarnation)
     worker.slots = slots
     worker.busy = 0
-    worker.state = hello["state"]
+    worker.state = state
     worker.session_room = int(pool.spec["sessions"]["maxPerWorker"])
-    worker.generation = int(hello["generation"])
-    # In a pod it would say nothing: each has its own numbers.
-    worker.pid = 0 if "token" in hello else int(hello["pid"])
-    worker.started_at = hello["started_at"]
+    worker.generation = generation
+    worker.pid = pid
+    worker.started_at = started_at
     worker.catalogue = catalogue
     return worker
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    value = orjson.loads(payload)
-    if not isinstance(value, dict):
-        raise TypeError("it is not an object")
-    return value

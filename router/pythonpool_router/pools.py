@@ -162,9 +162,14 @@ class Pool:
         if commands:
             self.commands = commands
         self.timeouts_ms = {
-            name: round(
-                min(row.get("timeout_seconds") or self.timeout_seconds, self.max_timeout_seconds)
-                * 1000
+            name: max(
+                round(
+                    min(
+                        row.get("timeout_seconds") or self.timeout_seconds, self.max_timeout_seconds
+                    )
+                    * 1000
+                ),
+                1,
             )
             for name, row in self.commands.items()
         }

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from pythonpool.errors import PythonPoolError, Unavailable
+from pythonpool.errors import PythonPoolError, Unavailable, WorkerCrashed
 from pythonpool.messages import OPEN, CancelReason, Kind
 from pythonpool.names import SessionHandle
-from pythonpool_router import refusals
+from pythonpool_router import refusals, said
 from pythonpool_router.call import Call, Reply
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.pools import Pool
@@ -16,6 +16,15 @@ from pythonpool_router.uploads import HELD_BYTES, Upload
 from pythonpool_router.workers import Worker
 
 POLL_SECONDS = 0.02
+_OPENED_BYTES = 65_536
+"""A session object may have so many bytes beside its context, which escapes make 6 times longer."""
+
+
+def _no_session(worker: Worker | None, why: str) -> WorkerCrashed:
+    name = "" if worker is None else worker.name
+    return WorkerCrashed(
+        f'worker "{name}" answered with what is no session: {why}', cause="unknown", worker=name
+    )
 
 
 class _Opened(Reply):
@@ -41,6 +50,11 @@ class _Opened(Reply):
         """The session object, or the first part of a long one."""
         self._dispatcher.opened()
         self._call = call
+        if total > _OPENED_BYTES + 6 * call.body_bytes:
+            self.failed(call, _no_session(call.worker, f"{total} bytes"))
+            if call.link is not None:
+                call.link.drop(call, CancelReason.CALLER_GONE)
+            return
         self._parts.append(first)
         self._missing = total - len(first)
         if self._missing <= 0:
@@ -128,8 +142,12 @@ class Sessions:
         except asyncio.CancelledError:
             self._dispatcher.abandon(call, CancelReason.CALLER_GONE)
             raise
-        session: dict[str, Any] = orjson.loads(opened)
-        return session
+        worker = call.worker
+        assert worker is not None  # noqa: S101
+        try:
+            return said.session(orjson.loads(opened), pool.name, worker.name, worker.incarnation)
+        except ValueError as error:
+            raise _no_session(worker, str(error)) from None
 
     async def find_session(self, handle: SessionHandle) -> Worker:
         """The linked worker that holds the session; one that exists is waited for.

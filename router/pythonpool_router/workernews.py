@@ -9,9 +9,9 @@ from typing import Any
 
 from pythonpool.errors import PoolNotFound, PythonPoolError, SessionLost, WorkerCrashed
 from pythonpool.messages import Refusal
-from pythonpool_router import refusals
+from pythonpool_router import refusals, said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
-from pythonpool_router.dispatch import Dispatcher
+from pythonpool_router.dispatch import SWEEP_SECONDS, Dispatcher
 from pythonpool_router.link import Link, LinkEvents
 from pythonpool_router.pools import Pool
 from pythonpool_router.workers import Worker
@@ -54,13 +54,14 @@ class WorkerNews(LinkEvents):
         if worker.link is None:
             return
         state, exits, ends = worker.state, worker.exits, worker.session_ends
+        catalogue = said.catalogue_of(news["catalogue"]) if "catalogue" in news else None
         worker.learn(news, worker.link.holding)
         if self.counts_totals:
-            _add_growth(worker.pool.counters.worker_exits, exits, worker.exits)
-            _add_growth(worker.pool.counters.session_ends, ends, worker.session_ends)
-        if "catalogue" in news:
-            worker.catalogue = catalogue_of(news["catalogue"])
-        if state != worker.state or "catalogue" in news:
+            said.add_growth(worker.pool.counters.worker_exits, exits, worker.exits)
+            said.add_growth(worker.pool.counters.session_ends, ends, worker.session_ends)
+        if catalogue is not None:
+            worker.catalogue = catalogue
+        if state != worker.state or catalogue is not None:
             worker.pool.learn_commands()
         if worker.pool.queued:
             self._dispatcher.serve(worker)
@@ -131,6 +132,12 @@ class WorkerNews(LinkEvents):
 
     def _wait_again(self, call: Call, worker: Worker, reason: int) -> None:
         pool = call.pool
+        now = self._loop.time()
+        if call.deadline + SWEEP_SECONDS <= now:
+            # Else a worker that refuses without end would keep it for ever.
+            self._session_free(call, worker)
+            self._dispatcher.fail(call, refusals.waited_too_long(call, now))
+            return
         pool.queued += 1
         if call.session is None:
             pool.line.push(call)
@@ -262,19 +269,3 @@ class WorkerNews(LinkEvents):
 def _hold_nothing(_call: Call, _worker: Worker, _error: PythonPoolError) -> bool:
     """On one machine the agent knows all that can be known."""
     return False
-
-
-def catalogue_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A worker's catalogue by command name.
-
-    Raises:
-        KeyError, TypeError: a row is not what it must be.
-    """
-    return {row["name"]: row for row in rows}
-
-
-def _add_growth(sums: dict[str, int], before: dict[str, int], now: dict[str, int]) -> None:
-    for key, total in now.items():
-        growth = total - before.get(key, 0)
-        if growth > 0:
-            sums[key] = sums.get(key, 0) + growth

@@ -5,11 +5,14 @@ Told by the link; asked by dispatch. The worker itself is the judge: all of this
 
 from typing import TYPE_CHECKING, Any
 
+from pythonpool_router import said
 from pythonpool_router.line import SessionLine
 
 if TYPE_CHECKING:
     from pythonpool_router.link import Link
     from pythonpool_router.pools import Pool
+
+_COUNTS = ("busy", "yours", "sessions", "session_room", "memory_bytes", "calls", "generation")
 
 
 class Worker:
@@ -42,7 +45,7 @@ class Worker:
         self.memory_bytes = 0
         self.calls = 0
         self.generation = 0
-        self.started_at = 0.0
+        self.started_at: float | str = 0.0
         self.pid = 0
         self.catalogue: dict[str, dict[str, Any]] = {}
         self.exits: dict[str, int] = {}
@@ -72,23 +75,15 @@ class Worker:
         Raises:
             KeyError, TypeError, ValueError: it is not what a STATUS must be.
         """
-        state = status["state"]
-        if state not in ("starting", "ready", "draining", "failed"):
-            raise ValueError(f"the state {state!r} of a worker")
-        slots, busy, yours = int(status["slots"]), int(status["busy"]), int(status["yours"])
-        self.state = state
+        told = [said.number(status[name]) for name in _COUNTS]
+        slots = said.number(status["slots"], most=said.MAX_SLOTS)
+        exits, ends = said.totals(status.get("exits")), said.totals(status.get("session_ends"))
+        started_at = said.moment(status.get("started_at", self.started_at))
+        self.state = said.state(status["state"])
+        busy, yours, self.sessions, self.session_room, self.memory_bytes, self.calls = told[:6]
+        self.generation = told[6]
         self.slots, self.busy = slots, busy
         self.others = max(busy - yours, 0)
-        self.sessions = int(status["sessions"])
-        self.session_room = int(status["session_room"])
-        self.memory_bytes = int(status["memory_bytes"])
-        self.calls = int(status["calls"])
-        self.generation = int(status["generation"])
-        self.started_at = status.get("started_at", self.started_at)
-        self.exits = _totals(status.get("exits"))
-        self.session_ends = _totals(status.get("session_ends"))
+        self.started_at = started_at
+        self.exits, self.session_ends = exits, ends
         self.set_free(max(slots - self.others - in_flight, 0))
-
-
-def _totals(value: Any) -> dict[str, int]:
-    return {str(key): int(total) for key, total in value.items()} if value else {}

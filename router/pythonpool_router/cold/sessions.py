@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from pythonpool.errors import InvalidArgument, SessionNotFound, Unavailable
 from pythonpool.names import SessionHandle
+from pythonpool_router import said
 from pythonpool_router.cold.answers import (
     answered,
     caller_of,
@@ -76,8 +77,9 @@ async def show(request: Request) -> Response:
     worker = await sessions.find_session(handle)
     question = {"op": "session.get", "session": handle.secret, "owner": caller_of(request).name}
     try:
-        return json(await sessions.ask(worker, question))
-    except TimeoutError:
+        answer = await sessions.ask(worker, question)
+        return json(_own(worker, answer))
+    except (TimeoutError, ValueError):
         raise _silent(handle) from None
 
 
@@ -121,4 +123,13 @@ async def index(request: Request) -> Response:
 
 async def _listed(request: Request, worker: Worker, owner: str) -> dict[str, Any]:
     question = {"op": "session.list", "owner": owner}
-    return await router_of(request).sessions.ask(worker, question, LIST_SECONDS)
+    answer = await router_of(request).sessions.ask(worker, question, LIST_SECONDS)
+    return {
+        "items": [_own(worker, item) for item in answer["items"]],
+        "incomplete": answer.get("incomplete"),
+    }
+
+
+def _own(worker: Worker, item: Any) -> dict[str, Any]:
+    """A session as its worker tells it, if it is one of that worker's."""
+    return said.session(item, worker.pool.name, worker.name, worker.incarnation)

@@ -16,8 +16,10 @@ from pythonpool.messages import (
     END_HEAD,
     MORE,
     OCTETS,
+    RESULT_HEAD,
     SLOT_FREE,
     STARTED,
+    U32,
     Kind,
     frame,
     microseconds,
@@ -68,16 +70,20 @@ class Endings:
     def result(self, call: Call, first: bytes, rest: list[bytes]) -> None:
         """The executor's RESULT, whole: `first` is the payload of its first frame."""
         link = call.link
-        flags = first[0] & (MORE | OCTETS)
+        # The length is counted, not believed: an adapter may write to its channel itself.
+        room = RESULT_HEAD.size
+        following = sum(map(len, rest))
+        flags = first[0] & OCTETS | (MORE if following else 0)
+        total = U32.pack(max(len(first) - room, 0) + following)
         slot_free = self._over(call)
         if call.is_abandoned or call.is_cancelled:
             self._cancelled(call, slot_free)
         elif link is not None:
-            payload = bytes((flags | slot_free,)) + first[1:]
-            if not rest and call.delivery is None:
+            payload = bytes((flags | slot_free,)) + first[1:5] + total + first[room:]
+            if not following and call.delivery is None:
                 link.send(Kind.RESULT, call.number, payload)
             else:
-                self._deliver(call, link, payload, rest)
+                self._deliver(call, link, payload, rest if following else [])
         if call.on_over is not None:
             call.on_over(None)
         self._publish()
