@@ -151,7 +151,7 @@ class Router(BaseHTTPRequestHandler):
         elif self.headers["Accept"] == "text/event-stream":
             self._stream(command, body)
         else:
-            self._json(200, {"echoed": json.loads(body)})
+            self._json(200, {"echoed": json.loads(body or b"{}")})
 
     def _stream(self, command: str, body: bytes) -> None:
         self._stream_head()
@@ -169,7 +169,7 @@ class Router(BaseHTTPRequestHandler):
             self._reset()
             return
         elif command != "unfinished":
-            self._event(b'event: result\nid: 2\ndata: {"echoed":' + body + b"}\n\n")
+            self._event(b'event: result\nid: 2\ndata: {"echoed":' + (body or b"{}") + b"}\n\n")
         self.wfile.write(b"0\r\n\r\n")
 
     def _wait(self) -> None:

@@ -83,6 +83,8 @@ def run(
 def _args(
     client: Client, pool: str, command: str, words: Mapping[str, str], json_args: str | None
 ) -> Args:
+    if json_args is None and not words:
+        return None  # an empty body: also that of a command that takes bytes
     given = {} if json_args is None else json_object(json_args, "--json")
     twice = sorted(given.keys() & words.keys())
     if twice:

@@ -56,6 +56,11 @@ def is_event_stream(headers: Mapping[str, str]) -> bool:
     return _media_type(headers) == EVENTS
 
 
+def is_of_generator(headers: Mapping[str, str]) -> bool:
+    """Whether a stream of events is that of a generator command, which may yield nothing."""
+    return headers.get("Pythonpool-Streaming") == "?1"
+
+
 def value_of(status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """What an answer with a whole body says: JSON as Python values, bytes as bytes, else None.
 

@@ -16,6 +16,7 @@ from pythonpool.http.answers import (
     SILENT,
     connection_lost,
     is_event_stream,
+    is_of_generator,
     no_connection,
     system_words,
     value_of,
@@ -55,7 +56,7 @@ class AsyncWire:
                     body = await response.read()
                 yield Event("result", value_of(response.status, response.headers, body), 1)
                 return
-            parser = EventParser()
+            parser = EventParser(is_of_generator(response.headers))
             while received := await self._part(request, response):
                 for event in parser.feed(received):
                     if event.kind == "result":

@@ -172,7 +172,7 @@ def show_version() -> Request:
 
 
 def encode_args(args: Args) -> tuple[bytes, str]:
-    """The body and its type: bytes as they are, else a JSON object; None is `{}`.
+    """The body and its type: bytes as they are, else a JSON object; None is an empty body.
 
     Raises:
         InvalidArgument: they are something else, or can not be written as JSON.
@@ -183,7 +183,7 @@ def encode_args(args: Args) -> tuple[bytes, str]:
         raise InvalidArgument(
             f'args must be a mapping such as {{"name": "value"}}, or bytes, not {args!r:.60}'
         )
-    return (encode_json(dict(args)) if args else b"{}"), JSON
+    return (b"" if args is None else encode_json(dict(args))), JSON
 
 
 def encode_json(value: Any) -> bytes:

@@ -22,17 +22,24 @@ class Event:
         kind: `progress`, `chunk` (one value of a generator command) or, once and last, `result`.
         data: the fields of a progress, `{"fraction", …}`; the value of a chunk or of the result.
         id: counts up from 1.
+        ends_chunks: of a `result`: the command is a generator, its values came as chunks.
     """
 
     kind: Kind
     data: Any
     id: int
+    ends_chunks: bool = False
 
 
 class EventParser:
-    """Turns the bytes of one `text/event-stream` into events, however they were cut up."""
+    """Turns the bytes of one `text/event-stream` into events, however they were cut up.
 
-    def __init__(self) -> None:
+    Args:
+        of_generator: the head said that the command is a generator.
+    """
+
+    def __init__(self, of_generator: bool = False) -> None:
+        self._of_generator = of_generator
         self._tail: list[bytes] = []  # the unfinished line, in pieces: a result can be 64 MiB
         self._after_cr = False
         self._at_start = True
@@ -93,9 +100,10 @@ class EventParser:
             raise PythonPoolError.from_problem(value if isinstance(value, dict) else {})
         if name not in ("progress", "chunk", "result"):
             raise Internal(f'the router sent an event "{name}", which this client does not know')
-        return Event(
-            cast(Kind, name), value if name == "progress" else unwrap_bytes(value), self._id
-        )
+        if name != "progress":
+            value = unwrap_bytes(value)
+        ends_chunks = self._of_generator and name == "result"
+        return Event(cast(Kind, name), value, self._id, ends_chunks)
 
 
 class Gathering:
@@ -104,15 +112,18 @@ class Gathering:
     def __init__(self) -> None:
         self._chunks: list[Any] = []
         self._result: Any = None
+        self._is_list = False
 
     def take(self, event: Event) -> None:
         """Keep what belongs to the result; progress does not."""
         if event.kind == "chunk":
             self._chunks.append(event.data)
+            self._is_list = True
         elif event.kind == "result":
             self._result = event.data
+            self._is_list = self._is_list or event.ends_chunks
 
     @property
     def value(self) -> Any:
         """As without a stream: a generator command gives the list of what it yielded."""
-        return self._chunks or self._result
+        return self._chunks if self._is_list else self._result

@@ -24,6 +24,7 @@ from pythonpool.http.answers import (
     SILENT,
     connection_lost,
     is_event_stream,
+    is_of_generator,
     no_connection,
     system_words,
     value_of,
@@ -62,7 +63,7 @@ class Wire:
                 yield Event("result", value_of(response.status, response.headers, body), 1)
                 return
             _bound_silence(response, request.silence_seconds)
-            parser = EventParser()
+            parser = EventParser(is_of_generator(response.headers))
             while received := self._part(request, response):
                 for event in parser.feed(received):
                     if event.kind == "result":

@@ -46,6 +46,9 @@ class StreamAnswer(Answer):
             (b"Pythonpool-Worker", worker.name_bytes if worker is not None else b""),
             responses.timing(call.waited * 1e3, None),
         ]
+        if worker is not None and worker.catalogue.get(call.command, {}).get("streaming"):
+            # A null result alone does not tell a client that the whole result is an empty list.
+            fields.append((b"Pythonpool-Streaming", b"?1"))
         connection.write(connection.head(200, fields))
         connection.wake_in(COMMENT_SECONDS)
 

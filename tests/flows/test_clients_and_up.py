@@ -119,6 +119,27 @@ def test_a_generator_gives_a_list_and_tells_its_progress(client: Client) -> None
     assert heard == [{"fraction": 0.0, "step": 0}, {"fraction": 0.5, "step": 1}]
 
 
+@pytest.mark.parametrize("timeout", [5, None])
+async def test_a_generator_that_yields_nothing_gives_an_empty_list(
+    place: Place, client: Client, timeout: float | None
+) -> None:
+    """Over a stream as without one; a command that returns None gives None."""
+    async with AsyncClient(place.url, place.token) as other:
+        assert await other.execute("bench", "steps", {"count": 0}, timeout=timeout) == []
+        assert await other.execute("bench", "nap", {"seconds": 0}, timeout=timeout) is None
+
+    assert client.execute("bench", "steps", {"count": 0}, timeout=timeout) == []
+    assert client.execute("bench", "nap", {"seconds": 0}, timeout=timeout) is None
+
+
+def test_no_args_are_an_empty_body(place: Place, client: Client) -> None:
+    """Of a command that takes bytes too: it must not be handed two braces."""
+    words = [*CLI, "run", "bench", "size"]
+
+    assert client.execute("bench", "size") == 0
+    assert subprocess.check_output(words, env=place.environ) == b"0\n"
+
+
 def test_a_session_counts_and_is_gone_when_its_block_is_left(client: Client) -> None:
     with client.session("bench", ttl_seconds=60) as session:
         assert [session.execute("count") for _ in range(3)] == [1, 2, 3]

@@ -39,7 +39,7 @@ def test_no_pool_lets_the_router_pick() -> None:
 @pytest.mark.parametrize(
     ("args", "body", "media_type"),
     [
-        (None, b"{}", "application/json"),
+        (None, b"", "application/json"),
         ({}, b"{}", "application/json"),
         (b"", b"", "application/octet-stream"),
         (b"\x00", b"\x00", "application/octet-stream"),

@@ -85,3 +85,15 @@ def test_a_result_gathered_is_that_result() -> None:
     gathering.take(Event("result", 7, 2))
 
     assert gathering.value == 7
+
+
+def test_a_generator_that_yielded_nothing_gives_an_empty_list() -> None:
+    """As without a stream; only the head can tell it from a command that returned None."""
+    gathered = []
+    for of_generator in (True, False):
+        gathering = Gathering()
+        for event in EventParser(of_generator).feed(b"id: 1\nevent: result\ndata: null\n\n"):
+            gathering.take(event)
+        gathered.append(gathering.value)
+
+    assert gathered == [[], None]

@@ -70,6 +70,10 @@ _EXECUTED = {
             "Pythonpool-Execution-Id": {"schema": {"type": "string"}},
             "Pythonpool-Worker": {"schema": {"type": "string"}},
             "Server-Timing": {"schema": {"type": "string"}},
+            "Pythonpool-Streaming": {
+                "description": "?1: the events are those of a generator command",
+                "schema": {"type": "string"},
+            },
         },
         "content": {
             _JSON: {"schema": {}},
