@@ -4,6 +4,7 @@ from typing import Any
 
 from pythonpool.clock import timestamp
 from pythonpool_router.pools import ListedWorker, Pool
+from pythonpool_router.refusals import SCALED_TO_ZERO
 from pythonpool_router.workers import Worker
 
 STATES = ("starting", "ready", "draining", "failed")
@@ -49,7 +50,7 @@ def pool_object(pool: Pool) -> dict[str, Any]:
 
 def conditions(pool: Pool) -> list[dict[str, str]]:
     """Ready, Progressing and Degraded, as Kubernetes writes conditions."""
-    degraded = pool.reason is not None
+    degraded = pool.reason is not None and pool.cause != SCALED_TO_ZERO
     counted = states(pool)
     waiting = counted["starting"] + counted["draining"]
     return [
@@ -64,7 +65,7 @@ def conditions(pool: Pool) -> list[dict[str, str]]:
             "Degraded",
             degraded,
             "WorkersCanNotStart" if degraded else "AsExpected",
-            pool.reason or "",
+            (pool.reason or "") if degraded else "",
         ),
     ]
 
@@ -72,7 +73,7 @@ def conditions(pool: Pool) -> list[dict[str, str]]:
 def _ready_words(pool: Pool, counted: dict[str, int]) -> tuple[str, str]:
     if pool.is_ready:
         return "WorkersReady", f"{counted['ready']} ready"
-    if pool.cause == "scaled_to_zero":
+    if pool.cause == SCALED_TO_ZERO:
         return "ScaledToZero", "replicas is 0"
     return "NoWorkerReady", pool.reason or f"{counted['starting']} starting"
 

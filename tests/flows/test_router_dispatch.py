@@ -194,6 +194,33 @@ async def test_no_worker_and_none_on_its_way(tmp_path: Path) -> None:
         assert (await waiting).status == 200
 
 
+async def test_commands_are_waited_for_like_a_slot(tmp_path: Path) -> None:
+    """As after a restart of a router: its workers dial it a moment later."""
+    async with router_house(tmp_path) as house:
+        house.pool("none", spec=spec(replicas=0), cause="scaled_to_zero", reason="0 workers")
+        house.pool("slow", spec=spec(queue={"maxLength": 4, "timeoutSeconds": 0}))
+        house.pool("general")
+        await house.start()
+        waiting = asyncio.create_task(house.ask("GET", "/v1/pools/general/commands"))
+        none, slow = [
+            await house.ask("GET", f"/v1/pools/{pool}/commands") for pool in ("none", "slow")
+        ]
+        conditions = (await house.ask("GET", "/v1/pools/none")).json()["conditions"]
+        assert not waiting.done()
+        await house.worker("general", commands=[command("b"), command("a")])
+        rows = (await waiting).json()["items"]
+
+    assert (none.status, none.json()["cause"]) == (503, "scaled_to_zero")
+    assert (slow.status, slow.json()["cause"]) == (503, "starting")
+    assert [row["name"] for row in rows] == ["b", "a"]
+    assert {row["type"]: row["status"] for row in conditions}["Degraded"] == "False"
+
+
+async def test_an_adapter_may_offer_nothing(house: RouterHouse) -> None:
+    await house.worker("general", commands=[])
+    assert (await house.ask("GET", "/v1/pools/general/commands")).json() == {"items": []}
+
+
 async def test_numbers_rise_and_errors_count(house: RouterHouse) -> None:
     """Refusals of paths are counted too, and have their own ids."""
     await house.worker("general", on_call=echo)

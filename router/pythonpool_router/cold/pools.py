@@ -1,12 +1,18 @@
 """Pools, their commands and their workers."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pythonpool.errors import PythonPoolError, Unavailable, WorkerCrashed
+from pythonpool_router import refusals
 from pythonpool_router.cold.answers import answered, caller_of, json, no_query, router_of
 from pythonpool_router.pools import Pool
+from pythonpool_router.sessions import POLL_SECONDS
 from pythonpool_router.standing import pool_object, worker_objects
+
+MAX_WAIT_SECONDS = 10.0
 
 
 def _pool(request: Request, action: str) -> Pool:
@@ -37,14 +43,23 @@ async def commands(request: Request) -> Response:
     """GET /v1/pools/{pool}/commands: the catalogue of the pool's adapter."""
     no_query(request)
     pool = _pool(request, "read")
-    if not pool.commands:
-        raise Unavailable(
-            f'the commands of pool "{pool.name}" are not known before its first worker is ready; '
-            "see its conditions",
-            cause=pool.cause,
-            retry_after_ms=1000,
-        )
+    await _until_known(pool)
     return json({"items": [_without_octets(row) for row in pool.commands.values()]})
+
+
+async def _until_known(pool: Pool) -> None:
+    """Wait, as a call of the pool would, for a worker that says what it offers.
+
+    Raises:
+        Unavailable: none comes in time.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + min(pool.queue_timeout_seconds, MAX_WAIT_SECONDS)
+    while not (pool.commands or pool.is_ready):
+        unavailable = refusals.unavailable_now(pool, end - loop.time())
+        if unavailable is not None:
+            raise unavailable
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _without_octets(row: dict[str, object]) -> dict[str, object]:
