@@ -6,6 +6,7 @@ The flow: lock -> sockets -> leftovers -> pools and routers -> ready -> signals 
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Supervisor:
         self._children = Children()
         self._ground = Ground(home, self._children, environment, options.routers, console.warn)
         self._url = ""
+        self._listening: list[socket.socket] = []
         self._something = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -86,6 +88,7 @@ class Supervisor:
                 monitoring = stack.enter_context(
                     sockets.listen(self._options.monitoring_port, "--monitoring-port")
                 )
+            self._listening = [listening, *([monitoring] if monitoring else [])]
             self._url = sockets.url(listening)
             self._routers = Routers(
                 self._ground,
@@ -209,6 +212,8 @@ class Supervisor:
         """Refuse, finish, kill; nothing is left when this returns."""
         self._stopping.set()
         self._routers.refuse()
+        for listening in self._listening:  # else callers would wait for nobody
+            listening.close()
         ending = asyncio.create_task(self._end_gently())
         hurrying = asyncio.create_task(self._hurrying.wait())
         await self._first_of(ending, hurrying)

@@ -146,6 +146,16 @@ class Dispatcher:
             self.leave(call, GONE)
             self.fail(call, SessionNotFound("the session was deleted while the call waited"))
 
+    def refuse_waiting(self) -> None:
+        """Refuse every call that waits: this router ends."""
+        for pool in self.pools.by_name.values():
+            waiting = list(pool.line)
+            for worker in pool.workers.values():
+                waiting += worker.waiting
+            for call in waiting:
+                self.leave(call, GONE)
+                self.fail(call, refusals.router_ends(pool))
+
     def worker_of(self, session: names.SessionHandle) -> Worker | None:
         """The worker that holds the session, linked or still to dial; None when there is none."""
         pool = self.pools.by_name.get(session.pool)

@@ -32,6 +32,16 @@ def unavailable_now(pool: Pool, timeout: float) -> Unavailable | None:
     return None
 
 
+def router_ends(pool: Pool) -> Unavailable:
+    """What a call is told that still waits when its router ends."""
+    wait = pool.promise.jittered(_DEGRADED_SECONDS)
+    return Unavailable(
+        f'the router of pool "{pool.name}" ends and takes no more calls; retry after {wait:.1f} s',
+        cause="shutting_down",
+        retry_after_ms=round(wait * 1000),
+    )
+
+
 def _unavailable(pool: Pool, cause: str, seconds: float) -> Unavailable:
     reason = f": {pool.reason}" if pool.reason else ""
     wait = pool.promise.jittered(seconds)

@@ -136,10 +136,13 @@ class Router:
             server.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.grace_seconds):
-                while self.dispatcher.in_flight or any(  # noqa: ASYNC110 - others end it
+                while self.dispatcher.in_flight or any(
                     not connection.is_idle for connection in self._connections
                 ):
+                    if self.home is None:  # its workers end with it: no slot will come free
+                        self.dispatcher.refuse_waiting()
                     await asyncio.sleep(0.02)
+        self.dispatcher.refuse_waiting()
         for connection in list(self._connections):
             connection.abort()
         if self._health_task is not None:

@@ -248,6 +248,26 @@ async def test_sigterm_finishes_what_runs(house: RouterHouse) -> None:
     assert await asyncio.wait_for(process.wait(), 5) == 0
 
 
+async def test_sigterm_refuses_what_waits(house: RouterHouse) -> None:
+    """Its workers end with it: who waits is told at once, and not cut off in the end."""
+    worker = await house.worker("general")
+    running, waiting = await house.caller(), await house.caller()
+    running.request("POST", TARGET, b"{}")
+    sent = await worker.call()
+    waiting.request("POST", f"{TARGET}?queue_timeout=60", b"{}")
+    await house.queued(1, "general")
+    (process,) = house.processes
+    process.terminate()
+    refused = await waiting.reply()
+    worker.result(sent.number, b"1", flags=SLOT_FREE)
+
+    problem = refused.json()
+    assert (refused.status, problem["cause"]) == (503, "shutting_down")
+    assert (problem["outcome"], problem["retry_after_ms"] > 0) == ("not_started", True)
+    assert (await running.reply()).status == 200
+    assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
 async def test_a_lying_worker_harms_only_itself(house: RouterHouse) -> None:
     """Bad frames close its link; unknown numbers are passed over; the other works on."""
     liar = await house.worker("general")

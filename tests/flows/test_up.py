@@ -143,10 +143,14 @@ def test_a_second_ctrl_c_kills_at_once(house: Open, home: Path) -> None:
     with escaped(home) as pid:
         up.process.send_signal(signal.SIGINT)
         wait_for(lambda: "finish" in up.said)
+        with up.client() as client, pytest.raises(Unavailable) as refused:
+            client.pools()
         up.process.send_signal(signal.SIGINT)
 
         assert up.process.wait(5) == 0
         assert not lives(pid)
+    # Refused at once: nobody is left waiting for an end.
+    assert refused.value.cause == "no_connection"
 
 
 def test_a_killed_up_leaves_no_process_and_the_next_one_cleans(house: Open, home: Path) -> None:
