@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pythonpool import messages
 from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
-from pythonpool.messages import (
-    MORE,
-    OCTETS,
-    SLOT_FREE,
-    STARTED,
-    STREAM,
-    UNKNOWN,
-    CancelReason,
-    Kind,
-    Refusal,
-)
+from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
 from pythonpool_router import said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 from pythonpool_router.logs import Logger
-from pythonpool_router.overdue import OverdueWatch
+from pythonpool_router.overdue import STALLED_SECONDS, OverdueWatch, is_stalled
 
 if TYPE_CHECKING:
     from pythonpool_router.workers import Worker
@@ -192,6 +182,13 @@ class Link:
         if not is_full:
             self._flush()
 
+    def look(self, now: float) -> None:
+        """Cut a link whose worker does not go on with a result; asked for every 2 s."""
+        for call in self.calls.values():
+            if is_stalled(call, now):
+                self.close(f"the result of call {call.number} has stalled")
+                return
+
     def _flush(self) -> None:
         self._is_flushing = False
         out = self._control
@@ -257,10 +254,10 @@ class Link:
             call.upload.accepted(self._loop.time())
 
     def _on_refuse(self, number: int, payload: bytes) -> None:
-        reason = Refusal(said.first(payload))
+        reason = messages.Refusal(said.first(payload))
         call = self.calls.get(number)
         if call is not None and (
-            call.streamed or (reason == Refusal.SESSION_BUSY and call.session is None)
+            call.streamed or (reason == messages.Refusal.SESSION_BUSY and call.session is None)
         ):
             raise messages.ProtocolError(f"{reason!r} for call {number}")
         call = self._terminal(number)
@@ -277,6 +274,7 @@ class Link:
             # More or less than its length would be read as another caller's answer.
             raise messages.ProtocolError(f"a RESULT of {total} bytes for call {number}")
         call.in_body = bool(rest)
+        call.deadline = self._loop.time() + STALLED_SECONDS
         self.holding -= 1
         is_wanted = call.state == SENT
         if not flags & MORE or not is_wanted:
@@ -333,7 +331,7 @@ class Link:
     def _on_begin(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)
         if call is not None:
-            said.in_order(bool(call.flags & STREAM), number)
+            said.in_order(bool(call.flags & messages.STREAM), number)
             call.streamed = True
             if call.state == SENT:
                 call.reply.began(call)
@@ -359,6 +357,7 @@ class Link:
         if call is None:
             return
         said.in_order(call.in_body, number)
+        call.deadline = self._loop.time() + STALLED_SECONDS
         if self._within_window(call, len(payload)) and call.state != GONE:
             call.reply.data(payload)
 

@@ -193,6 +193,7 @@ class LinkConnection(asyncio.Protocol):
             return
         if self._link is not None:
             self._link.put(Kind.PING, 0)
+            self._link.look(self._loop.time())
         self._ping_later()
 
 

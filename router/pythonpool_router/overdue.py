@@ -9,11 +9,14 @@ import math
 from collections.abc import Callable, Iterable
 
 from pythonpool.errors import Timeout
-from pythonpool.messages import OPEN
-from pythonpool_router.call import GONE, SENT, Call
+from pythonpool.messages import MAX_PAYLOAD, OPEN
+from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 
 OVERDUE_SECONDS = 0.2
 """After the deadline: the worker's own answer comes before it, the caller's limit is 250 ms."""
+
+STALLED_SECONDS = 30.0
+"""A result that was begun goes on at least so often while its caller takes it."""
 
 _LOOK_SECONDS = 0.05
 _STOOD_STILL_SECONDS = 0.15
@@ -61,6 +64,14 @@ class OverdueWatch:
             # A call that is sent before the next look is not due before it.
             coming = min((_due(call) for call in sent if call.state == SENT), default=math.inf)
             self._look_at(min(now + _LOOK_SECONDS, coming))
+
+
+def is_stalled(call: Call, now: float) -> bool:
+    """Whether a worker leaves off in the middle of a result although there is room for a frame.
+
+    `call.deadline` is STALLED_SECONDS after its last part.
+    """
+    return call.state == ANSWERED and call.granted >= MAX_PAYLOAD and call.deadline <= now
 
 
 def _due(call: Call) -> float:

@@ -244,14 +244,14 @@ async def one_babble(house: RouterHouse, seed: int) -> None:
     sent = await worker.call()
     worker.babble(sent.number)
     worker.result(sent.number, b"[4]")
+    worker.transport.close()  # a result that was begun gets no rest
     try:
         reply = await caller.reply()
     except (asyncio.IncompleteReadError, ValueError):
         pass  # a stream, or a body, that was cut and seen to be so
     else:
-        assert reply.status in (200, 429, 499, 502, 504) or reply.status < 500, (seed, reply)
+        assert reply.status < 500 or reply.status in (502, 504), (seed, reply)
         await one_answer_each(caller, seed)
-    worker.transport.abort()
     await asyncio.wait_for(worker.lost, SECONDS)
     await caller.close()
 
