@@ -144,7 +144,9 @@ def test_a_session_counts_and_is_gone_when_its_block_is_left(client: Client) -> 
     with client.session("bench", ttl_seconds=60) as session:
         assert [session.execute("count") for _ in range(3)] == [1, 2, 3]
         assert session.show()["ttl_seconds"] == 60
+        assert client.pool("bench")["sessions"] == 1
 
+    assert client.pool("bench")["sessions"] == 0
     with pytest.raises(errors.SessionNotFound):
         client.attach(session.id).execute("count")
 

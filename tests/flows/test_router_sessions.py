@@ -137,6 +137,20 @@ async def test_opening_a_session(house: RouterHouse) -> None:
     assert reply.headers["location"] == f"/v1/sessions/{session['session_id']}"
 
 
+async def test_a_list_misses_only_what_may_hold_sessions(tmp_path: Path) -> None:
+    """A worker that has never been ready has none; a ready one without a link may have some."""
+    async with router_house(tmp_path) as house:
+        for state in ("starting", "failed", "ready", "draining"):
+            row = {"name": f"{state}-1", "incarnation": "0" * 16, "state": state, "pid": 1}
+            house.pool(state, workers=[row])
+        await house.start()
+        answers = [
+            (await house.ask("GET", f"/v1/sessions?pool={state}")).json() for state in house.pools
+        ]
+
+    assert [answer["incomplete"] for answer in answers] == [False, False, True, True]
+
+
 async def test_no_room_for_sessions_anywhere(house: RouterHouse) -> None:
     """Each worker is asked once, then the caller is refused."""
     workers = [await house.worker("general") for _ in range(2)]

@@ -20,7 +20,7 @@ from pythonpool_router.cold.answers import (
 )
 from pythonpool_router.cold.opening import read_opening
 from pythonpool_router.pools import Pool
-from pythonpool_router.standing import linked
+from pythonpool_router.standing import linked, unlinked
 from pythonpool_router.workers import Worker
 
 LIST_SECONDS = 1.0
@@ -111,7 +111,7 @@ async def index(request: Request) -> Response:
     router, caller = router_of(request), caller_of(request)
     pools = [router.pools.get(query["pool"])] if "pool" in query else router.pools.by_name.values()
     workers = [worker for pool in pools for worker in linked(pool)]
-    missing = any(len(linked(pool)) < len(pool.listed) for pool in pools)
+    missing = any(map(_misses_sessions, pools))
     answers = await asyncio.gather(
         *(_listed(request, worker, caller.name) for worker in workers), return_exceptions=True
     )
@@ -119,6 +119,14 @@ async def index(request: Request) -> Response:
     items = [item for answer in whole for item in answer["items"]]
     cut = len(whole) < len(answers) or any(answer.get("incomplete") for answer in whole)
     return json({"items": items, "incomplete": cut or missing})
+
+
+def _misses_sessions(pool: Pool) -> bool:
+    """Whether a worker without a link may hold sessions; one that has never been ready does not."""
+    return any(
+        worker.state in ("ready", "draining") or worker.name in pool.workers
+        for worker in unlinked(pool)
+    )
 
 
 async def _listed(request: Request, worker: Worker, owner: str) -> dict[str, Any]:

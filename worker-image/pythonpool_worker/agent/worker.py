@@ -280,6 +280,8 @@ class Worker:
     def _sessions_changed(self) -> None:
         self._recycling.sessions(len(self.sessions))
         self.changed.set()
+        # After the answer that this is part of, so that the numbers agree with it.
+        asyncio.get_running_loop().call_soon(self._say_busy, None)
 
     def _busy_changed(self) -> None:
         if self.links.are_several and not self._is_news_due:
