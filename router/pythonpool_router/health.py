@@ -10,6 +10,7 @@ import random
 from pythonpool.errors import PythonPoolError
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.refusals import SCALED_TO_ZERO
 from pythonpool_router.sessions import Sessions
 from pythonpool_router.standing import linked, states
 
@@ -76,10 +77,10 @@ class HealthMonitor:
 
     async def _reasons(self, pool: Pool) -> list[str]:
         """Why the pool is not well; empty when it is."""
+        if not pool.listed and pool.cause == SCALED_TO_ZERO:
+            return []
         if pool.reason is not None:
             return [pool.reason]
-        if not pool.listed and pool.cause == "scaled_to_zero":
-            return []
         if not pool.is_ready:
             return [f"no worker is ready ({states(pool)['starting']} starting)"]
         workers = [worker for worker in linked(pool) if worker.state == "ready"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from flows.house import House, environment, manifest, pythonpool, pythonpool_command, wait_for
+from flows.whole import Asker
 
 from pythonpool import Unavailable
 
@@ -247,12 +248,17 @@ def test_up_ends_when_no_pool_can_start(home: Path) -> None:
 
 
 def test_a_pool_scaled_to_zero_is_settled(house: Open) -> None:
-    up = house(GENERAL, manifest("idle", "{adapter: general, replicas: 0}"))
+    """By hand and on purpose: it does not serve, and nothing is wrong with it."""
+    idle = "{adapter: general, replicas: 0, healthCheck: {periodSeconds: 1}}"
+    up = house(GENERAL, manifest("idle", idle))
 
     with up.client() as client, pytest.raises(Unavailable) as refused:
         client.execute("idle", "ping")
 
     assert refused.value.cause == "scaled_to_zero"
+    checks = 'pythonpool_health_checks_total{pool="idle",result='
+    wait_for(lambda: checks in Asker(up).metrics())
+    assert f'{checks}"failed"' not in Asker(up).metrics()
 
 
 def test_detached_until_down(home: Path) -> None:
