@@ -11,6 +11,7 @@ def test_what_was_given_comes_back() -> None:
 
     assert asked == {"pool": "a", "ttl_seconds": 5, "context": {"user": 1}}
     assert read_opening(b'{"pool": "a", "ttl_seconds": null}')["ttl_seconds"] is None
+    assert repr(read_opening(b'{"pool": "a", "ttl_seconds": 60.0}')["ttl_seconds"]) == "60"
 
 
 @pytest.mark.parametrize(

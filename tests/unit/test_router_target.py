@@ -32,6 +32,7 @@ def test_times() -> None:
     target = parse_target(b"/v1/execute/echo?queue%5ftimeout=3600")
     assert (target.timeout_ms, target.queue_timeout) == (None, 3600.0)
     assert parse_target(b"/v1/execute/echo?timeout=0.001").timeout_ms == 1
+    assert parse_target(b"/v1/execute/echo?timeout=0.30000000000000004").timeout_ms == 300
     assert parse_target(b"/v1/execute/echo?").error is None
 
 

@@ -17,8 +17,8 @@ _PROBLEM = {"content": {"application/problem+json": {"schema": ref("Problem")}}}
 
 _POOL = {"name": "pool", "in": "path", "required": True, "schema": ref("PoolName")}
 _COMMAND = {"name": "command", "in": "path", "required": True, "schema": ref("CommandName")}
-_SESSION = {"name": "session", "in": "path", "required": True, "schema": {"type": "string"}}
-_WORKER = {"name": "worker", "in": "path", "required": True, "schema": {"type": "string"}}
+_SESSION = {"name": "session", "in": "path", "required": True, "schema": ref("SessionId")}
+_WORKER = {"name": "worker", "in": "path", "required": True, "schema": ref("WorkerName")}
 _TIMES = [
     {
         "name": "timeout",

@@ -28,6 +28,9 @@ def read_opening(body: bytes) -> dict[str, Any]:
             'a session: args must be a JSON object such as {"name": "value"}, '
             f"not {_shown(asked)}"
         )
+    seconds = asked.get("ttl_seconds")
+    if isinstance(seconds, float) and seconds.is_integer():
+        asked["ttl_seconds"] = int(seconds)  # 60.0 is a whole number, as in args
     wrong = [
         f"{name} {_shown(asked[name])} must be {words}"
         for name, (kind, words) in _FIELDS.items()

@@ -122,6 +122,11 @@ _SESSION_REQUEST: Schema = {
 COMPONENTS: dict[str, Schema] = {
     "PoolName": _POOL_NAME,
     "CommandName": {"type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,63}$"},
+    "SessionId": {
+        "type": "string",
+        "pattern": "^[a-z0-9-]{1,40}\\.[a-z0-9-]{1,63}\\.[0-9a-f]{16}\\.[0-9a-f]{32}$",
+    },
+    "WorkerName": {"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
     "Problem": _PROBLEM,
     "Pool": _POOL,
     "Command": _COMMAND,
