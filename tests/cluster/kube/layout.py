@@ -19,6 +19,7 @@ from cluster.kube.places import Node
 from cluster.kube.steps import Failed, environment, run
 
 NAME_FOR_CONTAINERD = "io.containerd.image.name"
+LAYER_TAKEN = "failed to prepare extraction snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,16 @@ class Layout:
         Raises:
             Failed: containerd refused them; with what it said.
         """
+        said = self._import(node, names)
+        if LAYER_TAKEN in said:
+            # Names are taken over before layers are unpacked, and containerd's collector may take a
+            # layer of an old image just then. All names are new now: nothing is left to be taken.
+            said = self._import(node, names)
+        if said:
+            raise Failed(f"{node.name}: images were not imported: {said}")
+
+    def _import(self, node: Node, names: set[str]) -> str:
+        """Send what the node lacks; what containerd said when it failed, else empty."""
         there = set(ctr(node, "content", "ls", "-q").split())
         importer = subprocess.Popen(
             ["ctr", "-a", str(node.containerd), "-n", "k8s.io", "images", "import", "-"],
@@ -72,8 +83,7 @@ class Layout:
             ):
                 self._pack(archive, names, there)
             said = importer.stdout.read().decode(errors="replace")
-        if importer.returncode != 0:
-            raise Failed(f"{node.name}: images were not imported: {said.strip()}")
+        return said.strip() or "ctr failed" if importer.returncode != 0 else ""
 
     def _pack(self, archive: tarfile.TarFile, names: set[str], there: set[str]) -> None:
         manifests = []
