@@ -8,16 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-_UNITS = {
-    "Ki": 1 << 10,
-    "Mi": 1 << 20,
-    "Gi": 1 << 30,
-    "Ti": 1 << 40,
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-}
+from pythonpool.spec.quantities import Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +88,7 @@ def byte_count(quantity: int | str) -> int:
     Raises:
         ValueError: it is not one.
     """
-    if isinstance(quantity, int):
-        return quantity
-    for unit, factor in _UNITS.items():
-        if quantity.endswith(unit):
-            return int(float(quantity.removesuffix(unit)) * factor)
-    return int(float(quantity))
+    return quantity if isinstance(quantity, int) else Memory.parse(quantity).bytes
 
 
 def read_spec(generation: int, spec: dict[str, Any]) -> Settings:
