@@ -238,6 +238,28 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
 ]
 
+OUTSIDE: list[tuple[dict[str, Any], str]] = [
+    ({"metadata": {"name": "Big_Name"}}, f'metadata.name is "Big_Name", {NAME_WORDS}'),
+    ({"metadata": {"name": "a.b"}}, f'metadata.name is "a.b", {NAME_WORDS}'),
+    ({"metadata": {"name": "-a"}}, f'metadata.name is "-a", {NAME_WORDS}'),
+    ({"metadata": {"name": "a\n"}}, f'metadata.name is "a\\n", {NAME_WORDS}'),
+    (
+        {"metadata": {"name": "a" * 41}},
+        f'metadata.name is "{"a" * 41}", must be at most 40 characters',
+    ),
+    ({"metadata": {}}, "metadata.name is missing, must be given"),
+    ({"metadata": None}, "metadata is missing, must be given"),
+    (
+        {"metadata": {"name": "a", "lables": {}}},
+        "metadata.lables is not a field, did you mean labels?",
+    ),
+    ({"spec": None}, "spec is missing, must be given"),
+    ({"spec": []}, f"spec is [], {OBJECT}"),
+    ({"kind": "Pool"}, 'kind is "Pool", must be PythonPool'),
+    ({"apiVersion": "v1"}, 'apiVersion is "v1", must be pythonpool.dev/v1alpha1'),
+    ({"spce": {}}, "spce is not a field, did you mean spec?"),
+]
+
 
 def manifest(spec: Any) -> dict[str, Any]:
     return {
@@ -262,30 +284,7 @@ def test_a_mistake_is_named_with_field_value_and_what_it_must_be(
     assert refusal(manifest({"adapter": "general"} | spec)) == line
 
 
-@pytest.mark.parametrize(
-    ("beside", "line"),
-    [
-        ({"metadata": {"name": "Big_Name"}}, f'metadata.name is "Big_Name", {NAME_WORDS}'),
-        ({"metadata": {"name": "a.b"}}, f'metadata.name is "a.b", {NAME_WORDS}'),
-        ({"metadata": {"name": "-a"}}, f'metadata.name is "-a", {NAME_WORDS}'),
-        ({"metadata": {"name": "a\n"}}, f'metadata.name is "a\\n", {NAME_WORDS}'),
-        (
-            {"metadata": {"name": "a" * 41}},
-            f'metadata.name is "{"a" * 41}", must be at most 40 characters',
-        ),
-        ({"metadata": {}}, "metadata.name is missing, must be given"),
-        ({"metadata": None}, "metadata is missing, must be given"),
-        (
-            {"metadata": {"name": "a", "lables": {}}},
-            "metadata.lables is not a field, did you mean labels?",
-        ),
-        ({"spec": None}, "spec is missing, must be given"),
-        ({"spec": []}, f"spec is [], {OBJECT}"),
-        ({"kind": "Pool"}, 'kind is "Pool", must be PythonPool'),
-        ({"apiVersion": "v1"}, 'apiVersion is "v1", must be pythonpool.dev/v1alpha1'),
-        ({"spce": {}}, "spce is not a field, did you mean spec?"),
-    ],
-)
+@pytest.mark.parametrize(("beside", "line"), OUTSIDE, ids=[line[:60] for _, line in OUTSIDE])
 def test_a_mistake_outside_of_the_spec_is_named_too(beside: dict[str, Any], line: str) -> None:
     """A wrong name would otherwise fail much later, as the name of a pod."""
     assert refusal(manifest({"adapter": "general"}) | beside) == line
