@@ -11,7 +11,7 @@ from typing import Any
 
 from api_standin import NAMESPACE, StandIn, claims_of
 from authority import Authority
-from router_house import LinkWorker, RouterHouse
+from router_house import Caller, LinkWorker, RouterHouse
 
 SERVICE = f"pythonpool-links.{NAMESPACE}.svc"
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -99,6 +99,7 @@ class TlsHouse(RouterHouse):
         self.authority = Authority(folder / "authority")
         self.certificate = self.authority.issue(folder / "link", SERVICE, "localhost")
         self.link_port = free_port()
+        self.monitoring_port = 0
 
     def home_arguments(self, index: int) -> list[str]:
         return [
@@ -119,6 +120,21 @@ class TlsHouse(RouterHouse):
             server_hostname=SERVICE,
         )
         self._open.append(worker)
+
+    def monitored(self) -> tuple[str, str]:
+        """Arguments of a router whose load is to be asked for."""
+        self.monitoring_port = free_port()
+        return "--monitoring", f"tcp:127.0.0.1:{self.monitoring_port}"
+
+    async def load(self) -> dict[str, Json]:
+        """What `/load` of the router's monitoring port says, by pool."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.monitoring_port)
+        caller = Caller(reader, writer)
+        caller.request("GET", "/load", Authorization="")
+        reply = await caller.reply()
+        await caller.close()
+        assert reply.status == 200, reply.body
+        return {pool["name"]: pool for pool in reply.json()["pools"]}
 
     async def ready(self, index: int = 0) -> int:
         """The status of /readyz."""

@@ -47,7 +47,12 @@ class PodStage:
 
 @contextlib.asynccontextmanager
 async def pod_stage(
-    house: ClusterHouse, name: str, *, has_authority: bool = True, **spec: Any
+    house: ClusterHouse,
+    name: str,
+    *,
+    has_authority: bool = True,
+    in_place: bool = False,
+    **spec: Any,
 ) -> AsyncIterator[PodStage]:
     """Start both; the routers are looked up under the name `localhost`."""
     folder = Path(tempfile.mkdtemp(prefix="pp"))
@@ -62,6 +67,7 @@ async def pod_stage(
         "spec": {"adapter": "general", **spec},
         "import_path": [_FOLDER_OF_EXAMPLES],
         "one_machine": False,
+        "recycles_in_place": in_place,
     }
     (folder / "worker.json").write_text(json.dumps(document))
     both = ("--config", str(folder / "worker.json"), "--worker", name)

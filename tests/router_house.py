@@ -87,6 +87,7 @@ class LinkWorker(asyncio.Protocol):
     incarnation: str = ""
     on_call: "Callable[[LinkWorker, Sent], None] | None" = None
     others: int = 0
+    protocol: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         self.name = self.name or names.new_worker_name(self.pool)
@@ -106,7 +107,7 @@ class LinkWorker(asyncio.Protocol):
     def hello(self) -> dict[str, Any]:
         """What it says of itself in its HELLO."""
         return {
-            "protocol": [1, 1],
+            "protocol": self.protocol,
             "pool": self.pool,
             **self.proof(),
             "worker": self.name,

@@ -38,6 +38,8 @@ def worker_file(pool: PythonPool) -> str:
         "spec": spec,
         "import_path": [],
         "one_machine": False,
+        # There may be no other free GPU for a new pod that comes first.
+        "recycles_in_place": pool.spec.gpu is not None,
     }
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 

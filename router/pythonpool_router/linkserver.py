@@ -164,6 +164,7 @@ class LinkConnection(asyncio.Protocol):
     def _hello(self, hello: dict[str, Any]) -> None:
         pool = self._pool_of(hello)
         worker = self._worker = worker_of_hello(pool, hello)
+        pool.strangers.taken(worker.name)
         link = self._link = Link(self._transport, worker, self._server.news)
         answer = {
             "protocol": [messages.PROTOCOL_MIN, messages.PROTOCOL_MAX],
@@ -176,10 +177,13 @@ class LinkConnection(asyncio.Protocol):
         self._ping_later()
 
     def _pool_of(self, hello: dict[str, Any]) -> Pool:
-        low, high = hello["protocol"]
+        low, high = (said.number(version) for version in hello["protocol"])
+        pool = self._server.identity.pool_of(hello)
         if low > messages.PROTOCOL_MAX or high < messages.PROTOCOL_MIN:
+            if names.is_worker_name(hello["worker"]):
+                pool.strangers.refused(hello["worker"], (low, high), self._loop.time())
             raise HelloRefused(f"no protocol in common with {low} to {high}")
-        return self._server.identity.pool_of(hello)
+        return pool
 
     def _ping_later(self) -> None:
         if self._timer is not None:
@@ -222,6 +226,7 @@ def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:
     worker.state = state
     worker.session_room = int(pool.spec["sessions"]["maxPerWorker"])
     worker.generation = generation
+    worker.protocol = min(hello["protocol"][1], messages.PROTOCOL_MAX)
     worker.pid = pid
     worker.started_at = started_at
     worker.catalogue = catalogue

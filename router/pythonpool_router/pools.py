@@ -14,6 +14,7 @@ from pythonpool.errors import PoolNotFound, WorkerNotFound
 from pythonpool_router.counters import PoolCounters
 from pythonpool_router.line import Line
 from pythonpool_router.promise import Promise
+from pythonpool_router.strangers import Strangers
 from pythonpool_router.workers import Worker
 
 ANY_LIFE = "*"
@@ -123,6 +124,8 @@ class Pool:
         idle: the workers that may have a free slot, longest idle first (a set in order).
         queued: calls that wait, in the line and for their sessions.
         pumping: a freed slot or a new worker is being given out.
+        strangers: its workers that speak no protocol of this router.
+        is_gone: it was deleted; what runs on its workers is finished.
     """
 
     def __init__(self, listed: ListedPool) -> None:
@@ -130,6 +133,8 @@ class Pool:
         self.idle: dict[Worker, None] = {}
         self.line = Line()
         self.queued = 0
+        self.is_gone = False
+        self.strangers = Strangers()
         self.counters = PoolCounters()
         self.promise = Promise()
         self.commands: dict[str, dict[str, Any]] = {}
@@ -138,6 +143,7 @@ class Pool:
 
     def take(self, listed: ListedPool) -> None:
         """Follow what the source says now."""
+        self.is_gone = False
         self.name = listed.name
         self.generation = listed.generation
         self.spec = spec = listed.spec
@@ -174,6 +180,11 @@ class Pool:
             for name, row in self.commands.items()
         }
 
+    def leave(self) -> None:
+        """The source does not tell of it any more."""
+        self.is_gone = True
+        self.listed = {}
+
     @property
     def is_ready(self) -> bool:
         """Whether a ready worker is linked."""
@@ -190,7 +201,7 @@ class Pool:
         for worker in self.workers.values():
             if not worker.is_linked:
                 continue
-            taken = max(worker.slots - worker.free, 0) if worker.state == "ready" else worker.busy
+            taken = worker.taken
             if worker.state == "ready":
                 total += worker.slots
                 busy += taken
@@ -212,11 +223,17 @@ class Pool:
 
 
 class Pools:
-    """All pools by name. `nowhere` counts calls for pools that are not there."""
+    """All pools by name.
+
+    Attributes:
+        leaving: pools that were deleted and whose workers are still linked, by name.
+        nowhere: counts calls for pools that are not there.
+    """
 
     def __init__(self, source: PoolSource) -> None:
         self._source = source
         self.by_name: dict[str, Pool] = {}
+        self.leaving: dict[str, Pool] = {}
         self.nowhere = PoolCounters()
 
     def get(self, name: str) -> Pool:
@@ -231,7 +248,9 @@ class Pools:
         return pool
 
     def read(self) -> list[Pool]:
-        """Ask the source again; return the pools that are gone, whose calls dispatch has to end.
+        """Ask the source again; return the pools that are gone, whose lines are to be ended.
+
+        A pool that comes back finds the workers again that have stayed linked.
 
         Raises:
             OSError, ValueError: it can not be read; everything stays as it was.
@@ -240,14 +259,23 @@ class Pools:
         gone = [pool for name, pool in self.by_name.items() if name not in listed]
         fresh: dict[str, Pool] = {}
         for name, row in listed.items():
-            pool = self.by_name.get(name)
+            pool = self.by_name.get(name) or self.leaving.pop(name, None)
             if pool is None:
                 pool = Pool(row)
             else:
                 pool.take(row)
             fresh[name] = pool
         self.by_name = fresh
+        for pool in gone:
+            pool.leave()
+            self.leaving[pool.name] = pool
+        self._forget_the_left()
         return gone
+
+    def _forget_the_left(self) -> None:
+        for name, pool in list(self.leaving.items()):
+            if not any(worker.is_linked for worker in pool.workers.values()):
+                del self.leaving[name]
 
 
 def near(name: str, names: "dict[str, Any]") -> str:

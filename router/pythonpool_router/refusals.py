@@ -1,6 +1,7 @@
 """The errors that the router itself answers a call with, each with its way out. Pure."""
 
 from pythonpool.errors import (
+    PoolNotFound,
     PythonPoolError,
     ResourceExhausted,
     SessionLost,
@@ -40,6 +41,11 @@ def router_ends(pool: Pool) -> Unavailable:
         cause="shutting_down",
         retry_after_ms=round(wait * 1000),
     )
+
+
+def pool_gone(pool: Pool) -> PoolNotFound:
+    """What a call is told that still waits when its pool is deleted."""
+    return PoolNotFound(f'pool "{pool.name}" was deleted')
 
 
 def _unavailable(pool: Pool, cause: str, seconds: float) -> Unavailable:

@@ -85,6 +85,17 @@ def state(value: Any) -> str:
     return str(value)
 
 
+def word(value: Any) -> str:
+    """One word, or none.
+
+    Raises:
+        ValueError: it is no text, or too long.
+    """
+    if not isinstance(value, str) or len(value) > _MAX_WORD:
+        raise ValueError(f"the word {_shown(value)}")
+    return value
+
+
 def moment(value: Any) -> float | str:
     """A time as text or as seconds since 1970.
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from pythonpool.errors import PoolNotFound, PythonPoolError, SessionLost, WorkerCrashed
+from pythonpool.errors import PythonPoolError, SessionLost, WorkerCrashed
 from pythonpool.messages import Refusal
 from pythonpool_router import refusals, said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
@@ -133,6 +133,10 @@ class WorkerNews(LinkEvents):
     def _wait_again(self, call: Call, worker: Worker, reason: int) -> None:
         pool = call.pool
         now = self._loop.time()
+        if pool.is_gone:
+            self._session_free(call, worker)
+            self._dispatcher.fail(call, refusals.pool_gone(pool))
+            return
         if call.deadline + SWEEP_SECONDS <= now:
             # Else a worker that refuses without end would keep it for ever.
             self._session_free(call, worker)
@@ -199,15 +203,17 @@ class WorkerNews(LinkEvents):
         pool.learn_commands()
 
     def pools_read(self, gone: list[Pool]) -> None:
-        """The source was read again: end what belongs to pools and workers that are no more."""
+        """The source was read again: end what waits for pools and workers that are no more.
+
+        What runs on the workers of a deleted pool is theirs to finish: they are told to end, and
+        hang up by themselves.
+        """
         for pool in gone:
             for call in list(pool.line):
                 self._dispatcher.leave(call, GONE)
-                self._dispatcher.fail(call, PoolNotFound(f'pool "{pool.name}" was deleted'))
+                self._dispatcher.fail(call, refusals.pool_gone(pool))
             for worker in list(pool.workers.values()):
                 self._end_waiting(worker)
-                if worker.link is not None:
-                    worker.link.close("its pool was deleted")
         for pool in self._dispatcher.pools.by_name.values():
             for worker in list(pool.workers.values()):
                 listed = pool.listed.get(worker.name)
@@ -247,6 +253,7 @@ class WorkerNews(LinkEvents):
         row = call.pool.commands.get(call.command)
         return (
             bool(row and row.get("idempotent"))
+            and not call.pool.is_gone
             and not call.reruns
             and call.upload is None
             and call.session is None

@@ -21,6 +21,8 @@ class Worker:
     Attributes:
         state: `starting`, `ready`, `draining` or `failed`.
         free: slots that may take a call; a hint.
+        protocol: version of the link's protocol that both sides speak.
+        replace: why it asks to be replaced, in one word; empty: it does not.
         others: slots held for other routers, at the last news.
         is_enlisted: the worker knows that calls wait here, and will offer a slot.
         waiting: session calls that wait for this worker.
@@ -45,6 +47,8 @@ class Worker:
         self.memory_bytes = 0
         self.calls = 0
         self.generation = 0
+        self.protocol = 0
+        self.replace = ""
         self.started_at: float | str = 0.0
         self.pid = 0
         self.catalogue: dict[str, dict[str, Any]] = {}
@@ -60,6 +64,11 @@ class Worker:
     def is_ready(self) -> bool:
         """Whether it takes calls of everybody."""
         return self.link is not None and self.state == "ready"
+
+    @property
+    def taken(self) -> int:
+        """Slots that calls hold, of this router and of others."""
+        return max(self.slots - self.free, 0) if self.state == "ready" else self.busy
 
     def set_free(self, free: int) -> None:
         """Note how many slots may be free, here and in the pool's set of such workers."""
@@ -79,7 +88,9 @@ class Worker:
         slots = said.number(status["slots"], most=said.MAX_SLOTS)
         exits, ends = said.totals(status.get("exits")), said.totals(status.get("session_ends"))
         started_at = said.moment(status.get("started_at", self.started_at))
+        replace = said.word(status.get("replace") or "")
         self.state = said.state(status["state"])
+        self.replace = replace
         busy, yours, self.sessions, self.session_room, self.memory_bytes, self.calls = told[:6]
         self.generation = told[6]
         self.slots, self.busy = slots, busy

@@ -145,5 +145,5 @@ async def test_pools_change_and_go(house: RealHouse) -> None:
     config = json.loads((await worker.frame(Kind.CONFIG))[1])
     assert (config["generation"], config["spec"]["timeoutSeconds"]) == (2, 7)
     house.space.api.ask("DELETE", f"{POOLS.format(house.namespace)}/shop")
-    await asyncio.wait_for(worker.lost, SECONDS)
+    await house.until(lambda state: state.get("code") == "pool_not_found", "shop")
     assert (await house.execute("shop", "echo")).json()["code"] == "pool_not_found"

@@ -21,7 +21,7 @@ async def house() -> AsyncIterator[ClusterHouse]:
         await made.api.put("pythonpools", pool_object("general", queue={"timeoutSeconds": 30}))
         await made.api.put("pods", pod_object("general-1", "general"))
         await made.api.put("pods", router_pod(0))
-        await made.start()
+        await made.start(*made.monitored())
         yield made
     shutil.rmtree(folder)
 
@@ -103,9 +103,27 @@ async def test_sigterm_drains_and_both_end_with_0(house: ClusterHouse) -> None:
         assert await pod.ends() == (0, 0)
 
 
-async def test_who_asks_for_recycling_is_drained_and_starts_again(house: ClusterHouse) -> None:
-    """The kubelet starts both containers again: here it is seen that they end."""
+async def test_who_asks_for_recycling_serves_on_and_the_routers_say_so(
+    house: ClusterHouse,
+) -> None:
+    """The operator makes the new pod first; without an operator nothing is lost."""
     async with pod_stage(house, "general-1") as pod:
+        await linked(house)
+        path = "/v1/pools/general/workers/general-1/recycle"
+        assert (await house.ask("POST", path)).status == 202
+        async with asyncio.timeout(5):
+            while (await house.load())["general"]["workers"][0]["replace"] != "asked":
+                await asyncio.sleep(0.02)
+        assert (await house.execute("general", "ping")).status == 200
+        pod.agent.send_signal(signal.SIGTERM)
+        assert await pod.ends() == (0, 0)
+
+
+async def test_where_no_new_pod_comes_first_it_drains_and_starts_again(
+    house: ClusterHouse,
+) -> None:
+    """The kubelet starts both containers again: here it is seen that they end."""
+    async with pod_stage(house, "general-1", in_place=True) as pod:
         await linked(house)
         path = "/v1/pools/general/workers/general-1/recycle"
         assert (await house.ask("POST", path)).status == 202

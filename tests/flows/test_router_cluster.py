@@ -22,7 +22,7 @@ from cluster_house import (
 )
 from router_house import SECONDS, echo
 
-from pythonpool.messages import Kind
+from pythonpool.messages import Kind, Refusal
 
 TARGET = "/v1/pools/general/execute/echo"
 
@@ -143,8 +143,53 @@ async def test_pools_come_change_and_go(house: ClusterHouse) -> None:
     config = json.loads((await worker.frame(Kind.CONFIG))[1])
     assert (config["generation"], config["spec"]["timeoutSeconds"]) == (2, 7)
     await house.api.delete("pythonpools", "general")
-    await asyncio.wait_for(worker.lost, SECONDS)
+    await house.until(lambda state: state.get("code") == "pool_not_found", "general")
     assert (await house.execute("general", "echo")).json()["code"] == "pool_not_found"
+
+
+async def test_running_calls_of_a_deleted_pool_finish(house: ClusterHouse) -> None:
+    """Kubernetes ends its pods, which have their grace; the link is theirs to close."""
+    worker = await house.pod_worker("general-1")
+    running = asyncio.create_task(house.execute("general", "echo", b'{"a":1}'))
+    sent = await worker.call()
+    waiting = asyncio.create_task(house.execute("general", "echo"))
+    await house.queued(1, "general")
+
+    await house.api.delete("pythonpools", "general")
+
+    assert (await waiting).json()["code"] == "pool_not_found"
+    assert (await house.execute("general", "echo")).json()["code"] == "pool_not_found"
+    worker.result(sent.number, b"done")
+    reply = await running
+    assert (reply.status, reply.body) == (200, b"done")
+    assert not worker.lost.done()
+    await house.api.delete("pods", "general-1")
+    await asyncio.wait_for(worker.lost, SECONDS)
+
+
+async def test_a_call_that_a_leaving_worker_refuses_does_not_wait(house: ClusterHouse) -> None:
+    """It was sent just before the pool was deleted; nobody would ever look at that line."""
+    worker = await house.pod_worker("general-1")
+    running = asyncio.create_task(house.execute("general", "echo"))
+    sent = await worker.call()
+    await house.api.delete("pythonpools", "general")
+    await house.until(lambda state: state.get("code") == "pool_not_found", "general")
+
+    worker.refuse(sent.number, Refusal.DRAINING)
+
+    assert (await running).json()["code"] == "pool_not_found"
+
+
+async def test_a_pool_that_comes_back_finds_its_workers(house: ClusterHouse) -> None:
+    """Deleted with its objects left behind, and made again: its pods stay, and their links."""
+    await house.pod_worker("general-1", on_call=echo)
+    await house.api.delete("pythonpools", "general")
+    await house.until(lambda state: state.get("code") == "pool_not_found", "general")
+
+    await house.api.put("pythonpools", pool_object("general"))
+
+    await house.until(lambda state: state.get("ready") is True, "general")
+    assert (await house.execute("general", "echo")).status == 200
 
 
 async def test_calls_wait_while_ready_pods_have_not_dialled(house: ClusterHouse) -> None:
@@ -338,6 +383,49 @@ async def test_a_router_that_waits_can_be_ended(empty: ClusterHouse) -> None:
     (router,) = house.processes
     router.terminate()
     assert await asyncio.wait_for(router.wait(), SECONDS) == 0
+
+
+async def test_the_monitoring_port_tells_the_load(empty: ClusterHouse) -> None:
+    """What the operator goes by: who is busy, who holds sessions, who wants to be replaced."""
+    house = empty
+    await house.api.put("pythonpools", pool_object("general"))
+    await house.api.put("pods", pod_object("general-1", "general"))
+    await house.start(*house.monitored())
+    worker = await house.pod_worker("general-1", slots=2)
+    running = asyncio.create_task(house.execute("general", "echo"))
+    sent = await worker.call()
+    worker.status(busy=1, yours=1, sessions=3, replace="age")
+    await house.until(lambda state: state["sessions"] == 3, "general")
+
+    (shown,) = (await house.load())["general"]["workers"]
+
+    assert shown == {
+        "name": "general-1",
+        "busy": 1,
+        "sessions": 3,
+        "draining": False,
+        "replace": "age",
+        "protocol": 1,
+    }
+    assert (await house.ask("GET", "/load")).status == 404, "not for callers"
+    worker.result(sent.number, b"{}")
+    assert (await running).status == 200
+
+
+async def test_a_worker_that_is_too_old_is_remembered(empty: ClusterHouse) -> None:
+    house = empty
+    await house.api.put("pythonpools", pool_object("general"))
+    await house.api.put("pods", pod_object("general-1", "general"))
+    await house.start(*house.monitored())
+    await house.pod_worker("general-1")
+    old = PodWorker("general", name="general-1", token=house.token("general-1"), protocol=(0, 0))
+    await house.connect(old)
+    await asyncio.wait_for(old.lost, SECONDS)
+    assert (await house.load())["general"]["refused"] == [{"name": "general-1", "protocol": [0, 0]}]
+
+    await house.pod_worker("general-1")
+
+    assert (await house.load())["general"]["refused"] == []
 
 
 async def probed(port: int, path: str) -> int:

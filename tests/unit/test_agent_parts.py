@@ -12,7 +12,7 @@ from pythonpool_worker.agent.delivery import HIGH_WATER, STALL_SECONDS, Delivery
 from pythonpool_worker.agent.link import Link
 from pythonpool_worker.agent.notify import Notices
 from pythonpool_worker.agent.problems import error_json
-from pythonpool_worker.agent.recycle import Recycling
+from pythonpool_worker.agent.recycle import InPlace, Recycling
 from pythonpool_worker.agent.settings import byte_count, read_spec
 from pythonpool_worker.agent.status import hello_frame
 from pythonpool_worker.agent.timers import Timers
@@ -217,13 +217,16 @@ def test_low_water_is_told_once(wire: Wire) -> None:
     assert told == [HIGH_WATER // 2]
 
 
-def recycling(spec: dict[str, Any], bell: Bell) -> tuple[Recycling, list[Any], int]:
+def recycling(
+    spec: dict[str, Any], bell: Bell, in_place: InPlace | None = None
+) -> tuple[Recycling, list[Any], int]:
     """What asks to be replaced, a place for its words, and the descriptor to read them from."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     notices = Notices(writing, "0" * 16)
     settings = read_spec(1, {"recycle": spec})
-    return Recycling(settings, notices, bell.timers, bell.clock, 1.0), [writing], reading
+    watch = Recycling(settings, notices, bell.timers, bell.clock, 1.0, in_place)
+    return watch, [writing], reading
 
 
 def said(reading: int) -> list[dict[str, str]]:
@@ -258,6 +261,53 @@ def test_age_and_memory(bell: Bell) -> None:
     assert said(reading) == [{"recycle": "age"}]
     for descriptor in (reading, *writing):
         os.close(descriptor)
+
+
+def in_a_pod(
+    bell: Bell, is_usual: bool = False, **spec: Any
+) -> tuple[Recycling, list[str], list[str]]:
+    """What asks to be replaced in a pod, its wishes so far, and its drains in place."""
+    wishes: list[str] = []
+    drains: list[str] = []
+    settings = read_spec(1, {"recycle": spec})
+    in_place = InPlace(lambda: drains.append(watch.wish), is_usual)
+    notices = Notices(None, "0" * 16)
+    watch = Recycling(settings, notices, bell.timers, bell.clock, 1.0, in_place)
+    watch.on_wish = lambda: wishes.append(watch.wish)
+    return watch, wishes, drains
+
+
+def test_a_pod_says_its_wish_and_serves_on(bell: Bell) -> None:
+    watch, wishes, drains = in_a_pod(bell, maxCalls=10)
+    watch.counted(10)
+    watch.asked()
+    bell.at(1_000_000)
+
+    assert wishes == ["calls"]
+    assert drains == []
+
+
+def test_memory_drains_a_pod_in_place_when_nobody_came(bell: Bell) -> None:
+    watch, wishes, drains = in_a_pod(bell, memoryPercent=50)
+    watch.asked()
+    watch.memory(60, 100)
+    watch.memory(40, 100)
+    bell.at(1060)
+    assert drains == [], "it has what it needs again"
+    watch.memory(60, 100)
+    bell.at(1119)
+    assert drains == []
+    bell.at(1120)
+
+    assert wishes == ["asked", "memory"]
+    assert drains == ["memory"]
+
+
+def test_a_pod_that_no_new_one_comes_for_drains_at_once(bell: Bell) -> None:
+    watch, wishes, drains = in_a_pod(bell, is_usual=True)
+    watch.asked()
+
+    assert (wishes, drains) == (["asked"], ["asked"])
 
 
 def test_an_error_fits_into_a_frame() -> None:

@@ -144,9 +144,11 @@ class ClusterHome:
             self._synced.set()
         router = self._router
         router.read_pools()
-        for pool in router.pools.by_name.values():
+        for pool in (*router.pools.by_name.values(), *router.pools.leaving.values()):
             for worker in list(pool.workers.values()):
-                if worker.link is not None and worker.name not in pool.listed:
+                pod = self.pods.items.get(worker.name)
+                is_there = pod is not None and pod.pool == pool.name and pod.state != "gone"
+                if worker.link is not None and not is_there:
                     worker.link.close("its pod is gone")
         routers = sorted(
             (pod for pod in self.pods.items.values() if pod.component == "router" and pod.address),

@@ -34,8 +34,9 @@ def create_app(router: "Router") -> "ASGIApp":
 
 
 def create_monitoring_app(router: "Router") -> "ASGIApp":
-    """`/livez`, `/readyz` and `/metrics` alone, for the port without a token."""
-    return _application(router, [route for route in _site_routes() if route.path in site.OPEN])
+    """`/livez`, `/readyz`, `/metrics` and `/load` alone, for the port without a token."""
+    shared = [route for route in _site_routes() if route.path in site.OPEN]
+    return _application(router, [*shared, _route("/load", get=site.load)])
 
 
 def _application(router: "Router", routes: list[Route]) -> "ASGIApp":

@@ -1,5 +1,6 @@
 """What a router says of itself: health, version, OpenAPI, metrics."""
 
+import asyncio
 import importlib.metadata
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from starlette.responses import Response
 from pythonpool import messages, names
 from pythonpool_router.cold.answers import answered, json, no_query, router_of
 from pythonpool_router.cold.openapi import document
+from pythonpool_router.load import load_object
 from pythonpool_router.metrics import RouterMetrics
 
 if TYPE_CHECKING:
     from pythonpool_router.router import Router
 
 OPEN = {"/livez", "/readyz", "/metrics"}
-"""What the monitoring port serves."""
+"""What the monitoring port serves too."""
 
 
 def registry(router: "Router") -> prometheus_client.CollectorRegistry:
@@ -68,6 +70,15 @@ async def openapi(request: Request) -> Response:
     """The OpenAPI 3.1 document of this API."""
     no_query(request)
     return json(document())
+
+
+@answered
+async def load(request: Request) -> Response:
+    """What each worker does at the moment; for the operator, on the monitoring port alone."""
+    no_query(request)
+    router = router_of(request)
+    now = asyncio.get_running_loop().time()
+    return json(load_object(router.instance, router.pools, now))
 
 
 @answered

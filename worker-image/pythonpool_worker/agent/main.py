@@ -1,7 +1,4 @@
-"""`python -m pythonpool_worker.agent`: read the settings, serve until SIGTERM, drain, exit.
-
-In a pod nobody replaces a worker that asks for it: it drains, and the kubelet starts it again.
-"""
+"""`python -m pythonpool_worker.agent`: read the settings, serve until SIGTERM, drain, exit."""
 
 import argparse
 import asyncio
@@ -24,6 +21,7 @@ from pythonpool_worker.agent.lastwords import last_words
 from pythonpool_worker.agent.logs import start_logs
 from pythonpool_worker.agent.notify import Notices
 from pythonpool_worker.agent.probes import Probes
+from pythonpool_worker.agent.recycle import InPlace
 from pythonpool_worker.agent.settings import Identity, WorkerFile, read_worker_file
 from pythonpool_worker.agent.worker import Surroundings, Worker
 
@@ -49,9 +47,9 @@ async def _serve(asked: argparse.Namespace, file: WorkerFile, credential: Creden
     _on_signals(should_drain, should_stop)
     clock = SystemClock()
     identity = Identity(file.pool, file.worker, new_incarnation(), timestamp(clock.time()))
-    on_recycle = None if file.one_machine else should_drain.set
-    notices = Notices(asked.notify_fd, identity.incarnation, on_recycle)
-    around = Surroundings(tuple(asked.router), _dialler(asked), credential, notices)
+    notices = Notices(asked.notify_fd, identity.incarnation)
+    in_place = None if file.one_machine else InPlace(should_drain.set, file.recycles_in_place)
+    around = Surroundings(tuple(asked.router), _dialler(asked), credential, notices, in_place)
     worker = Worker(file, identity, around, clock)
     probes = Probes(lambda: worker.state, lambda: worker.was_ready)
     if asked.probe:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,19 +10,10 @@ _log = logging.getLogger("pythonpool.agent")
 
 
 class Notices:
-    """The supervisor's ear; without a descriptor nothing is said.
+    """The supervisor's ear; without a descriptor nothing is said."""
 
-    `on_recycle`: what is done where nobody can make a new worker first, as in a pod.
-    """
-
-    def __init__(
-        self,
-        descriptor: int | None,
-        incarnation: str,
-        on_recycle: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, descriptor: int | None, incarnation: str) -> None:
         self._descriptor = descriptor
-        self._on_recycle = on_recycle
         self._incarnation = incarnation
         self._has_asked = False
 
@@ -42,8 +32,6 @@ class Notices:
             self._has_asked = True
             _log.info("to be replaced: %s", why)
             self._write({"recycle": why})
-            if self._on_recycle is not None:
-                self._on_recycle()
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._descriptor is None:

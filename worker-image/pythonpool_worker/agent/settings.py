@@ -123,6 +123,7 @@ class WorkerFile:
     """What `worker.json` says; `folder` is where it lies.
 
     `one_machine`: agent and keeper are processes of one user; else two containers of one pod.
+    `recycles_in_place`: the pod is started again when it is to be replaced; no new one comes first.
     """
 
     pool: str
@@ -130,6 +131,7 @@ class WorkerFile:
     settings: Settings
     folder: Path
     one_machine: bool
+    recycles_in_place: bool
 
 
 def read_worker_file(path: Path, worker: str | None) -> WorkerFile:
@@ -147,4 +149,5 @@ def read_worker_file(path: Path, worker: str | None) -> WorkerFile:
         settings,
         path.parent,
         bool(document.get("one_machine")),
+        bool(document.get("recycles_in_place")),
     )

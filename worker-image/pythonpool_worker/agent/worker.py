@@ -30,7 +30,7 @@ from pythonpool_worker.agent.link import Link
 from pythonpool_worker.agent.links import Links
 from pythonpool_worker.agent.notify import Notices
 from pythonpool_worker.agent.openings import Openings
-from pythonpool_worker.agent.recycle import Recycling
+from pythonpool_worker.agent.recycle import InPlace, Recycling
 from pythonpool_worker.agent.running import Running
 from pythonpool_worker.agent.sessions import Sessions
 from pythonpool_worker.agent.settings import Identity, WorkerFile
@@ -55,12 +55,14 @@ class Surroundings:
         dialler: reaches them.
         credential: what they know the pool by.
         notices: the supervisor's ear.
+        in_place: how a pod starts again by itself.
     """
 
     routers: tuple[str, ...]
     dialler: Dialler
     credential: Credential
     notices: Notices
+    in_place: InPlace | None = None
 
 
 class Worker:
@@ -116,7 +118,10 @@ class Worker:
         self.intake = intake = Intake(
             self.slots, executors, running, endings, sessions, openings, timers, clock, numbers
         )
-        self._recycling = Recycling(settings, self._around.notices, timers, clock)
+        self._recycling = Recycling(
+            settings, self._around.notices, timers, clock, in_place=self._around.in_place
+        )
+        self._recycling.on_wish = partial(self._say_busy, None)
         asks = Asks(sessions, self._recycling.asked)
         self._frames = Frames(settings, self.slots, intake, endings, sessions, asks, clock)
         self._keeper = KeeperEvents(
@@ -181,6 +186,7 @@ class Worker:
             "exits": self.executors.exits,
             "session_ends": self.sessions.ends,
             "started_at": self._identity.started_at,
+            "replace": self._recycling.wish or None,
         }
 
     def _hello(self) -> bytes:
