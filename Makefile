@@ -19,9 +19,9 @@ soak:  ## faults by seed under load: make soak MINUTES=20 SEED=7
 	@.ci/venv dspy,neural,operator,test
 	@.venv/bin/python tests/soak/soak.py --seed $(or $(SEED),1) --seconds $$((60 * $(or $(MINUTES),1)))
 
-bench:  ## what a call costs, beside nginx and haproxy; QUICK=1 takes two minutes instead of fifteen
+bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these
 	@.ci/venv dspy
-	@.venv/bin/python -m bench.main $(if $(QUICK),--quick)
+	@.venv/bin/python -m bench.main $(if $(QUICK),--quick) $(if $(SAVE),--save) $(if $(PEERS),peers) $(ROWS)
 
 cluster:  ## a real Kubernetes of two nodes on this machine, with this checkout's images
 	@.ci/venv test

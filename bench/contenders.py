@@ -1,60 +1,14 @@
 """The proxies that are compared, each with a worker in C behind it, on sockets of their own."""
 
-import json
-import os
-import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-from bench.processes import cpu_seconds, tree, wait_until
-from bench.programs import HERE, NATIVE
-
-TOKEN = "0123456789abcdef0123456789abcdef"
-SECRET = "fedcba9876543210fedcba9876543210"
-POOL = "bench"
-SLOTS = 128
-PROXY_CORE, LOAD_CORE = "0", "1"
-ECHO = f"/v1/pools/{POOL}/execute/echo"
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One proxy that runs.
-
-    Attributes:
-        targets: where it is asked, by transport: `tcp`, `unix`.
-        pid: its first process.
-    """
-
-    name: str
-    targets: dict[str, str]
-    pid: int
-
-    def cpu_seconds(self) -> float:
-        """CPU time of all its processes so far."""
-        return cpu_seconds(tree(self.pid))
-
-
-@contextmanager
-def child(command: list[str], core: str = "", **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that is ended when the block is left."""
-    if core:
-        command = ["taskset", "-c", core, *command]
-    process = subprocess.Popen(command, **options)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-        process.kill()
-        process.wait()
+from bench.processes import child, free_port, wait_until
+from bench.programs import HERE, NATIVE, Load, run_load
+from bench.routers import LOAD_CORE, PROXY_CORE, Contender, bare, router
 
 
 @contextmanager
@@ -70,37 +24,23 @@ def contenders(folder: Path) -> Iterator[dict[str, Contender]]:
         for name, where in (("nginx", f"unix:{upstream}"), ("nginx-tcp", tcp_upstream)):
             found[name] = stack.enter_context(nginx(folder, name, where))
         found["haproxy"] = stack.enter_context(haproxy(folder, f"unix@{upstream}"))
+        found["bare"] = stack.enter_context(bare(folder))
         yield found
 
 
-@contextmanager
-def router(folder: Path, links: int = 1, slots: int = SLOTS) -> Iterator[Contender]:
-    """The router with one worker in C, or `links` of them."""
-    folder = folder / f"router-{links}"
-    folder.mkdir()
-    pools, token, link, unix = (
-        folder / name for name in ("pools.json", "token", "link", "callers")
-    )
-    pools.write_text(json.dumps({"pools": [_pool(slots)]}))
-    token.write_text(TOKEN)
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
-        os.set_inheritable(listener.fileno(), True)
-        command = [
-            sys.executable, "-m", "pythonpool_router", "--pools", str(pools),
-            "--link", f"unix:{link}", "--listen-fd", str(listener.fileno()),
-            "--unix", str(unix), "--token-file", str(token), "--grace", "0.1",
-        ]  # fmt: skip
-        process = stack.enter_context(
-            child(command, PROXY_CORE, close_fds=False, stderr=subprocess.DEVNULL)
-        )
-        wait_until(lambda: link.exists() and unix.exists(), 30, "the router")
-        worker = [str(NATIVE / "worker"), str(link), POOL, SECRET, "bench", str(slots), str(links)]
-        dialling = stack.enter_context(child(worker, LOAD_CORE, stdout=subprocess.PIPE))
-        assert dialling.stdout is not None
-        dialling.stdout.readline()
-        targets = {"tcp": f"tcp:127.0.0.1:{listener.getsockname()[1]}", "unix": f"unix:{unix}"}
-        yield Contender("router", targets, process.pid)
+def cpu_and_load(
+    contender: Contender, transport: str, connections: int, seconds: float, request: Path,
+    rate: float = 0,
+) -> tuple[float, Load]:  # fmt: skip
+    """CPU microseconds a call of the contender, and what its callers saw."""
+    before = contender.cpu_seconds()
+    load = run_load(contender.targets[transport], connections, seconds, request, rate, LOAD_CORE)
+    return (contender.cpu_seconds() - before) / load.all_calls * 1e6, load
+
+
+def only_cpu(measured: Mapping[str, list[tuple[float, Load]]]) -> dict[str, list[float]]:
+    """The CPU of each contender, a value a round."""
+    return {name: [cpu for cpu, _ in values] for name, values in measured.items()}
 
 
 @contextmanager
@@ -139,27 +79,3 @@ def _peer(
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _pool(slots: int) -> dict[str, Any]:
-    """What the supervisor would hand out of a pool, as far as a router reads it."""
-    spec = {
-        "adapter": "general", "replicas": 1, "concurrency": slots,
-        "timeoutSeconds": 30, "maxTimeoutSeconds": 3600,
-        "healthCheck": {"periodSeconds": 600, "failureThreshold": 3, "startupSeconds": 120},
-        "queue": {"maxLength": 2000, "timeoutSeconds": 10},
-        "sessions": {"ttlSeconds": 3600, "maxTtlSeconds": 86400, "maxPerWorker": 16},
-        "operations": [],
-    }  # fmt: skip
-    return {
-        "name": POOL, "generation": 1, "spec": spec, "secret": SECRET, "settled": True,
-        "reason": None, "cause": None, "workers": [],
-    }  # fmt: skip

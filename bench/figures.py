@@ -1,8 +1,10 @@
-"""What a run measured: spreads over rounds, rows with their budgets, and the table of them."""
+"""What a run measured: spreads over rounds, ratios paired in a round, and rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+
+from bench.budgets import BUDGETS, Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +12,7 @@ class Spread:
     """Values of several rounds.
 
     Attributes:
-        values: one a round, in the order of the rounds.
+        values: one a round, in the order of the rounds; at least one.
     """
 
     values: tuple[float, ...]
@@ -29,9 +31,18 @@ class Spread:
         return f"{self.median:.{digits}f} ({span})"
 
 
+def spread(values: Iterable[float]) -> Spread:
+    """The spread of these."""
+    return Spread(tuple(values))
+
+
 def paired(above: Sequence[float], below: Sequence[float]) -> Spread:
-    """The ratio of two contenders, round by round."""
-    return Spread(tuple(a / b for a, b in zip(above, below, strict=True)))
+    """The ratio of two contenders, round by round.
+
+    Raises:
+        ValueError: one has more rounds than the other.
+    """
+    return spread(a / b for a, b in zip(above, below, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,62 +50,38 @@ class Row:
     """One line of the table.
 
     Attributes:
-        group: the heading that it stands under.
+        key: names the figure for ever: budgets and releases are compared by it.
         what: what was measured, with its unit.
-        budget: the most that the median may be; None where there is no budget.
-        at_least: the budget is a least instead of a most.
-        is_for_all: the budget holds for the worst value, not for the median.
         note: what a reader must know beside it.
+        details: what only the JSON has.
     """
 
-    group: str
+    key: str
     what: str
     spread: Spread
-    budget: float | None = None
-    at_least: bool = False
-    is_for_all: bool = False
     digits: int = 2
     note: str = ""
     details: dict[str, object] = field(default_factory=dict)
 
     @property
+    def budget(self) -> Budget | None:
+        """What it may be; None where nothing was promised."""
+        return BUDGETS.get(self.key)
+
+    @property
     def is_met(self) -> bool | None:
         """Whether the budget is kept; None without one."""
-        if self.budget is None:
-            return None
-        if self.is_for_all:
-            return max(self.spread.values) <= self.budget
-        if self.at_least:
-            return self.spread.median >= self.budget
-        return self.spread.median <= self.budget
+        return self.budget.is_met(self.spread.values) if self.budget else None
 
     def to_json(self) -> dict[str, object]:
         """The row as the results file keeps it."""
         return {
-            "group": self.group,
+            "key": self.key,
             "what": self.what,
             "values": list(self.spread.values),
             "median": self.spread.median,
-            "budget": self.budget,
-            "at_least": self.at_least,
+            "budget": self.budget.text() if self.budget else None,
             "is_met": self.is_met,
             "note": self.note,
             **self.details,
         }
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, one heading a group."""
-    lines: list[str] = []
-    group = ""
-    for row in rows:
-        if row.group != group:
-            group = row.group
-            lines += ["", f"**{group}**", "", "| what | measured | budget | |", "|---|---|---|---|"]
-        budget = ""
-        if row.budget is not None:
-            budget = f"{'≥' if row.at_least else '≤'} {row.budget:g}"
-        met = {None: "", True: "met", False: "**missed**"}[row.is_met]
-        what = f"{row.what}; {row.note}" if row.note else row.what
-        lines.append(f"| {what} | {row.spread.text(row.digits)} | {budget} | {met} |")
-    return "\n".join(lines[1:])

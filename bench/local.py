@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import free_port
-from bench.processes import command_line, cpu_seconds, tree
+from bench.processes import command_line, cpu_seconds, free_port, tree
 
 _ROLES = ("router", "agent", "keeper", "template")
 _READY_SECONDS = 90.0
@@ -22,7 +21,7 @@ _READY_SECONDS = 90.0
 
 @dataclass(slots=True)
 class Home:
-    """One `up`; `url_port` is where it listens."""
+    """One `up`; `port` is where it listens."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -33,6 +32,15 @@ class Home:
     def token(self) -> str:
         """What callers show."""
         return (self.folder / "home" / "token").read_text().strip()
+
+    @property
+    def target(self) -> str:
+        """Where the load generator finds it."""
+        return f"tcp:127.0.0.1:{self.port}"
+
+    def router_target(self, index: int) -> str:
+        """Where one of its routers is addressed alone."""
+        return f"unix:{self.folder / 'home' / 'run' / f'router-{index}.sock'}"
 
     def caller(self) -> "Caller":
         """A connection of its own."""
@@ -75,6 +83,15 @@ class Caller:
         data = answer.read()
         return answer.status, json.loads(data) if data else None
 
+    def text(self, path: str) -> str:
+        """What a GET that must succeed brings."""
+        self._connection.request("GET", path, None, self._fields)
+        answer = self._connection.getresponse()
+        data = answer.read().decode()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {data}")
+        return data
+
     def call(self, path: str, args: object = None) -> Any:
         """The result of a call that must succeed."""
         status, value = self.ask("POST", path, args or {})
@@ -84,7 +101,9 @@ class Caller:
 
 
 @contextmanager
-def up(folder: Path, manifest: Path, answers: str, args: object = None) -> Iterator[Home]:
+def up(
+    folder: Path, manifest: Path, answers: str, args: object = None, routers: int = 1
+) -> Iterator[Home]:
     """A running `up` whose path `answers` has been answered once."""
     folder.mkdir(exist_ok=True)
     port = free_port()
@@ -93,7 +112,8 @@ def up(folder: Path, manifest: Path, answers: str, args: object = None) -> Itera
     log = (folder / "up.log").open("wb")
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pythonpool_cli", "up", "--port", str(port), str(manifest)],
+        [sys.executable, "-P", "-m", "pythonpool_cli", "up", "--port", str(port),
+         "--routers", str(routers), str(manifest)],
         env=environment, stdout=log, stderr=log,
     )  # fmt: skip
     home = Home(folder, process, port, began)

@@ -1,98 +1,98 @@
-"""`python -m bench.main`: runs everything, prints one table, writes JSON into bench/out."""
+"""`python -m bench.main`: measures parts, prints one table, writes JSON into bench/out."""
 
 import argparse
-import json
 import os
-import platform
+import random
+import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-from bench import proxying, whole
-from bench.figures import Row, table
-from bench.programs import OUT, build_native, install_peers, version_of
+from bench import report
+from bench.figures import Row
+from bench.machine import build, interpreter, machine
+from bench.parts import PARTS
+from bench.programs import OUT, build_native, install_peers
+from bench.registry import GROUPS, Effort, NoSuchPartError, Part, chosen
 
-Part = Callable[[Path, bool], list[Row]]
-
-
-def _proxying(folder: Path, quick: bool) -> list[Row]:
-    points = [(transport, n) for transport in ("tcp", "unix") for n in (1, 32)]
-    if not quick:
-        points.append(("tcp", 1000))
-    return proxying.measure(folder, 3 if quick else 9, 0.8 if quick else 2.0, points)
-
-
-def _forks(folder: Path, quick: bool) -> list[Row]:
-    known = [name for name in ("numpy", "dspy") if find_spec(name) is not None]
-    return whole.forks(folder, ("", *known[1 if quick else 0 :]))
-
-
-PARTS: dict[str, Part] = {
-    "proxying": _proxying,
-    "path": lambda folder, quick: whole.path(folder, 3 if quick else 9, 1.0 if quick else 5.0),
-    "ends": lambda folder, quick: whole.ends(folder, 3 if quick else 20),
-    "forks": _forks,
-    "starts": lambda folder, quick: whole.starts(folder, 1 if quick else 5),
-}
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on, and with."""
-    model = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    packages = ("pythonpool", "httptools", "orjson", "uvloop")
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "cpu": model[0].partition(":")[2].strip() if model else platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg(),
-        "kernel": platform.release(),
-        "python": sys.version,
-        "packages": {name: _installed(name) for name in packages},
-        "nginx": version_of("nginx", "-v"),
-        "haproxy": version_of("haproxy", "-v"),
-        "gcc": version_of("gcc", "--version"),
-    }
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+_QUICK = (3, 0.4)
+_FULL = (7, 1.0)
 
 
 def main() -> int:
     """Exit code 0 when everything could be measured, whatever came out."""
-    parser = argparse.ArgumentParser(prog="python -m bench.main")
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="only these")
+    parser = _parser()
     asked = parser.parse_args()
+    try:
+        parts = chosen(PARTS, [word for words in asked.parts for word in words.split(",")])
+    except NoSuchPartError as error:
+        parser.error(str(error))
+    if asked.save and (asked.quick or asked.parts):
+        parser.error("a release is kept of a whole and full run: --save alone")
+    _more_files()
     install_peers()
     build_native()
-    about = machine()
-    rows: list[Row] = []
-    began = time.monotonic()
-    for name in asked.parts or PARTS:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            os.chmod(folder, 0o755)
-            rows += PARTS[name](Path(folder), asked.quick)
-        print(f"bench: {name} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    print(table(rows))
-    load = about["load"]
-    print(f"\n{about['cpu']}, {about['cores']} cores, load {load[0]:.1f} at the start; ", end="")  # type: ignore[index]
-    print(f"{about['nginx']}; {about['haproxy']}; Python {platform.python_version()}")
+    about = {"version": version("pythonpool"), "quick": asked.quick, "seed": asked.seed}
+    made_on = machine()
+    rounds, seconds = _QUICK if asked.quick else _FULL
+    groups = _measured(parts, Effort(rounds, seconds, asked.quick, random.Random(asked.seed)))
+    _print(groups, made_on, is_whole=not asked.parts)
+    text = report.result(made_on, about, groups)
     OUT.mkdir(exist_ok=True)
     file = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
-    result = {"machine": about, "quick": asked.quick, "rows": [row.to_json() for row in rows]}
-    file.write_text(json.dumps(result, indent=1))
+    if asked.save:
+        report.HISTORY.mkdir(exist_ok=True)
+        file = report.HISTORY / f"{about['version']}.json"
+    file.write_text(text)
     print(f"written: {file}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.main")
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="order of turns")
+    parser.add_argument("--save", action="store_true", help="into bench/history, for a release")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=(
+        f"only these, or groups of them: {', '.join(part.name for part in PARTS)}; "
+        f"groups: {', '.join(GROUPS)}"
+    ))  # fmt: skip
+    return parser
+
+
+def _more_files() -> None:
+    """Let a thousand connections not be a matter of a shell's limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _measured(parts: Sequence[Part], effort: Effort) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {group: [] for group in GROUPS}
+    began = time.monotonic()
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            os.chmod(folder, 0o755)
+            groups[part.group] += part.measure(Path(folder), effort)
+        at = time.monotonic() - began
+        print(f"bench: {part.name} after {at:.0f} s", file=sys.stderr, flush=True)
+    return groups
+
+
+def _print(groups: dict[str, list[Row]], about: dict[str, object], is_whole: bool) -> None:
+    release = report.latest_release()
+    earlier = report.medians(release.read_text()) if release else None
+    print(report.table(groups, earlier, release.stem if release else ""))
+    python = interpreter()
+    print(
+        f"\n{about['cpu']}, {about['cores']} cores, load {about['load']} at the start and "
+        f"{[round(load, 2) for load in os.getloadavg()]} at the end; {about['nginx']}; "
+        f"{about['haproxy']}; Python {python['version']} (build: {build(python)})"
+    )
+    if is_whole and (missing := report.unmeasured(groups)):
+        print(f"budgets without a figure: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

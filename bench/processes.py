@@ -1,10 +1,38 @@
-"""What the kernel knows about processes: CPU time, memory, children, system calls."""
+"""Processes that are started, and what the kernel knows of them: CPU, memory, system calls."""
 
 import re
+import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def child(command: list[str], core: str = "", **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that is ended when the block is left."""
+    if core:
+        command = ["taskset", "-c", core, *command]
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def tree(pid: int) -> list[int]:
@@ -99,13 +127,12 @@ def _is_traced(pid: int) -> bool:
     return "TracerPid:\t0" not in Path(f"/proc/{pid}/status").read_text()
 
 
-def wait_until(condition: object, seconds: float, what: str) -> None:
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Poll each 10 ms until `condition()` is true.
 
     Raises:
         TimeoutError: it was not within `seconds`.
     """
-    assert callable(condition)
     ends = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > ends:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,15 +45,16 @@ def build_native() -> None:
             subprocess.run(["gcc", "-O2", "-Wall", "-o", program, source, "-lm"], check=True)
 
 
-def version_of(*command: str) -> str:
-    """The first line that a program says of itself."""
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    return (said.stdout or said.stderr).strip().splitlines()[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the load generator saw. Latencies in microseconds."""
+    """What the load generator saw. Latencies in microseconds, of the calls that it counted.
+
+    Attributes:
+        all_calls: answers with 2xx, those of the first tenth too: what CPU is divided by.
+        calls: answers with 2xx within `seconds`.
+        late: calls of an open loop that nobody was free to make until the end.
+        refused: answers 429 within `seconds`, where these were allowed.
+    """
 
     all_calls: int
     calls: int
@@ -61,6 +63,9 @@ class Load:
     p99_us: float
     max_us: float
     late: int
+    refused: int = 0
+    refused_p50_us: float = 0.0
+    refused_p99_us: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -72,32 +77,65 @@ class LoadFailedError(Exception):
     """An answer was not 2xx, or a connection broke: the run is worth nothing."""
 
 
+class RunningLoad:
+    """A load that runs; ask for its `result` once it is over."""
+
+    def __init__(
+        self, target: str, connections: int, seconds: float, request: Path | Sequence[Path],
+        rate: float = 0, core: str = "", takes_refusals: bool = False,
+    ) -> None:  # fmt: skip
+        files = [request] if isinstance(request, Path) else request
+        self._target, self._patience = target, seconds + 60
+        command = ["taskset", "-c", core] if core else []
+        command += [str(NATIVE / "load"), target, str(connections), str(seconds)]
+        command.append(",".join(map(str, files)))
+        command += [f"rate={rate}"] * bool(rate) + ["refusals"] * takes_refusals
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def result(self) -> Load:
+        """Wait for the end.
+
+        Raises:
+            LoadFailedError: see there.
+        """
+        try:
+            out, error = self._process.communicate(timeout=self._patience)
+        finally:
+            self._process.kill()
+        if self._process.returncode:
+            raise LoadFailedError(f"{self._target}: {error.strip()}")
+        return Load(**json.loads(out))
+
+
 def run_load(
-    target: str, connections: int, seconds: float, request: Path, rate: float = 0, core: str = ""
-) -> Load:
+    target: str, connections: int, seconds: float, request: Path | Sequence[Path], rate: float = 0,
+    core: str = "", takes_refusals: bool = False,
+) -> Load:  # fmt: skip
     """Ask `target` for a while; closed loop without `rate` (calls per second, Poisson).
+
+    Of several requests each connection has one, in turn.
 
     Raises:
         LoadFailedError: see there.
     """
-    command = [str(NATIVE / "load"), target, str(connections), str(seconds), str(request)]
-    if rate:
-        command.append(str(rate))
-    if core:
-        command[:0] = ["taskset", "-c", core]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 60, check=False
-    )
-    if ended.returncode:
-        raise LoadFailedError(f"{target}: {ended.stderr.strip()}")
-    return Load(**json.loads(ended.stdout))
+    load = RunningLoad(target, connections, seconds, request, rate, core, takes_refusals)
+    return load.result()
 
 
-def request_file(folder: Path, name: str, path: str, body: bytes, token: str) -> Path:
+ANOTHER = "traceparent: 00-0000000000000001@@@@@@@@@@@@@@@@-00000000000000a1-00\r\n"
+"""A field that is another one in each request: the load generator counts in place of the @."""
+
+
+def request_file(
+    folder: Path, name: str, path: str, body: bytes, token: str, fields: str = "",
+    accept: str = "*/*",
+) -> Path:  # fmt: skip
     """Write one HTTP request as the load generator sends it."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nAccept: */*\r\nUser-Agent: bench\r\n"
+        f"Content-Type: application/json\r\nAccept: {accept}\r\nUser-Agent: bench\r\n{fields}"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     file = folder / name

@@ -1,11 +1,15 @@
 /* Load for the benchmark: many HTTP/1.1 connections, one thread, one request each at a time.
  *
- *   load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE [RATE]
+ *   load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE[,…] [rate=R] [refusals]
  *
- * Without RATE the loop is closed: each connection asks again as soon as it has its answer. With RATE
- * it is open: requests come at random times (Poisson), and latency counts from the time they were
- * due, whether or not a connection was free then. The first tenth of the time is not counted into
- * latencies and rate, but into `all_calls`. Any answer that is not 2xx ends the run with code 1.
+ * Without a rate the loop is closed: each connection asks again as soon as it has its answer. With one
+ * it is open: requests come at random times (Poisson, R a second), and latency counts from the time
+ * they were due, whether or not a connection was free then. The first tenth of the time is not counted
+ * into latencies and rate, but into `all_calls`.
+ *
+ * Of several request files each connection has one, in turn. Sixteen @ in a request are a number that
+ * is another one each time it is sent. Answers have a length or are chunked. Any that is not 2xx ends
+ * the run with code 1; with `refusals` 429 is counted apart.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -31,19 +37,35 @@
 
 struct connection {
     int fd, is_busy;
+    struct request *request;
     double due;            /* when the request should have gone out */
     size_t sent;           /* bytes of the request that are out */
     size_t head_size;      /* bytes in `head` */
-    long long body_left;   /* bytes of the answer's body still to come; -1: head is not whole */
+    int is_refused;
+    enum { HEAD, LENGTH, SIZE_LINE, CHUNK, CHUNK_END, LAST_LINE } part;
+    long long left;        /* bytes of the body, or of this chunk, still to come */
     char head[8192];
 };
 
+struct request {
+    char *bytes, *number;  /* `number`: where the sixteen @ were, or NULL */
+    size_t size;
+};
+
+struct latencies {
+    float *values;
+    size_t count;
+};
+
 static struct connection *connections;
-static char *request, *scratch;
-static size_t request_size;
+static struct connection **idle;
+static size_t idle_count;
+static struct request *requests;
+static int request_count, takes_refusals;
+static char *scratch;
 static int poller, count;
-static float *samples;
-static size_t sample_count;
+static struct latencies answers, refusals;
+static unsigned long long number;
 static double started, counted_from, ends, rate, next_due;
 static double *waiting;
 static size_t waiting_first, waiting_end;
@@ -89,8 +111,9 @@ static int connect_to(const char *target) {
 }
 
 static void send_on(struct connection *c) {
-    while (c->sent < request_size) {
-        ssize_t n = send(c->fd, request + c->sent, request_size - c->sent, MSG_NOSIGNAL);
+    struct request *r = c->request;
+    while (c->sent < r->size) {
+        ssize_t n = send(c->fd, r->bytes + c->sent, r->size - c->sent, MSG_NOSIGNAL);
         if (n < 0) {
             if (errno != EAGAIN) fail("send");
             watch(c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
@@ -104,46 +127,91 @@ static void ask(struct connection *c, double due) {
     c->is_busy = 1;
     c->due = due;
     c->sent = c->head_size = 0;
-    c->body_left = -1;
+    c->part = HEAD;
+    if (c->request->number) {
+        char digits[17];
+        snprintf(digits, sizeof digits, "%016llx", ++number);
+        memcpy(c->request->number, digits, 16);
+    }
     send_on(c);
 }
 
 static void next_for(struct connection *c, double at) {
     c->is_busy = 0;
-    if (at >= ends) return;
-    if (!rate) ask(c, at);
-    else if (waiting_first < waiting_end) ask(c, waiting[waiting_first++]);
+    if (at < ends && !rate) ask(c, at);
+    else if (at < ends && waiting_first < waiting_end) ask(c, waiting[waiting_first++]);
+    else idle[idle_count++] = c;
 }
 
 static void answered(struct connection *c) {
     double at = now();
-    all_calls++;
+    struct latencies *to = c->is_refused ? &refusals : &answers;
+    all_calls += !c->is_refused;
     if (at >= counted_from && at < ends) {
-        calls++;
-        if (sample_count < MAX_SAMPLES) samples[sample_count++] = (at - c->due) * 1e6;
+        calls += !c->is_refused;
+        if (to->count < MAX_SAMPLES) to->values[to->count++] = (at - c->due) * 1e6;
     }
     next_for(c, at);
 }
 
-static void read_head(struct connection *c, char *end) {
+static void wrong(const char *what, const char *said) {
+    fprintf(stderr, "load: %s: %.600s\n", what, said);
+    exit(1);
+}
+
+/* What follows the head is moved to the front of `head`; return how much that is. */
+static size_t read_head(struct connection *c, char *end) {
     *end = 0;
-    if (strncmp(c->head, "HTTP/1.1 2", 10)) {
-        fprintf(stderr, "load: an answer that is not 2xx: %.300s\n", c->head);
-        exit(1);
-    }
+    c->is_refused = takes_refusals && !strncmp(c->head, "HTTP/1.1 429", 12);
+    if (strncmp(c->head, "HTTP/1.1 2", 10) && !c->is_refused) wrong("an answer that is not 2xx", c->head);
     char *length = strcasestr(c->head, "\r\ncontent-length:");
-    if (!length) {
-        fprintf(stderr, "load: an answer without Content-Length: %.300s\n", c->head);
-        exit(1);
+    if (length) {
+        c->part = LENGTH;
+        c->left = atoll(length + 17);
+    } else if (strcasestr(c->head, "\r\ntransfer-encoding: chunked")) {
+        c->part = SIZE_LINE;
+        c->left = 0;
+    } else {
+        wrong("an answer without a length", c->head);
     }
-    c->body_left = atoll(length + 17) - (long long)(c->head_size - (end + 4 - c->head));
+    size_t rest = c->head_size - (end + 4 - c->head);
+    memmove(c->head, end + 4, rest);
+    return rest;
+}
+
+static long long least(long long a, long long b) { return a < b ? a : b; }
+
+/* Take body bytes; 1 when the body is whole. */
+static int read_body(struct connection *c, const char *at, size_t size) {
+    const char *stop = at + size;
+    if (c->part == LENGTH) {
+        c->left -= size;
+        return c->left == 0;
+    }
+    while (at < stop) {
+        if (c->part == CHUNK) {
+            long long n = least(c->left, stop - at);
+            at += n;
+            c->left -= n;
+            if (!c->left) c->part = CHUNK_END;
+        } else if (c->part == SIZE_LINE) {
+            char digit = *at++;
+            if (digit == '\n') c->part = c->left ? CHUNK : LAST_LINE;
+            else if (digit != '\r') c->left = c->left * 16 + (digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10);
+        } else if (*at++ == '\n') {
+            if (c->part == LAST_LINE) return 1;
+            c->part = SIZE_LINE;
+            c->left = 0;
+        }
+    }
+    return 0;
 }
 
 static void receive(struct connection *c) {
     for (;;) {
-        int in_head = c->body_left < 0;
+        int in_head = c->part == HEAD;
         char *into = in_head ? c->head + c->head_size : scratch;
-        size_t room = in_head ? sizeof c->head - 1 - c->head_size : BUFFER;
+        size_t room = in_head ? sizeof c->head - 1 - c->head_size : BUFFER, body = 0;
         ssize_t n = recv(c->fd, into, room, 0);
         if (n < 0 && errno == EAGAIN) return;
         if (n <= 0) fail("the connection was closed");
@@ -151,11 +219,12 @@ static void receive(struct connection *c) {
             c->head_size += n;
             char *end = memmem(c->head, c->head_size, "\r\n\r\n", 4);
             if (!end) continue;
-            read_head(c, end);
+            into = c->head;
+            body = read_head(c, end);
         } else {
-            c->body_left -= n;
+            body = n;
         }
-        if (c->body_left == 0) {
+        if (read_body(c, into, body)) {
             answered(c);
             return;
         }
@@ -165,10 +234,9 @@ static void receive(struct connection *c) {
 
 static void arrivals(double at) {
     while (next_due <= at && next_due < ends) {
-        int i = 0;
-        while (i < count && connections[i].is_busy) i++;
-        if (i < count) ask(&connections[i], next_due);
+        if (idle_count) ask(idle[--idle_count], next_due);
         else if (waiting_end < MAX_WAITING) waiting[waiting_end++] = next_due;
+        else { fprintf(stderr, "load: too many wait\n"); exit(1); }
         next_due += -log(1 - drand48()) / rate;
     }
 }
@@ -178,35 +246,57 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static double quantile(const struct latencies *of, double part) {
+    return of->count ? of->values[(size_t)((of->count - 1) * part)] : 0;
+}
+
 static void read_request(const char *path) {
     FILE *file = fopen(path, "rb");
     if (!file) fail(path);
+    requests = realloc(requests, (request_count + 1) * sizeof *requests);
+    struct request *r = &requests[request_count++];
     fseek(file, 0, SEEK_END);
-    request_size = ftell(file);
+    r->size = ftell(file);
     rewind(file);
-    request = malloc(request_size);
-    if (fread(request, 1, request_size, file) != request_size) fail(path);
+    r->bytes = malloc(r->size);
+    if (fread(r->bytes, 1, r->size, file) != r->size) fail(path);
     fclose(file);
+    r->number = memmem(r->bytes, r->size, "@@@@@@@@@@@@@@@@", 16);
+}
+
+static void read_options(int argc, char **argv) {
+    if (argc < 5) {
+        fprintf(stderr, "usage: load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE[,…] "
+                        "[rate=R] [refusals]\n");
+        exit(2);
+    }
+    count = atoi(argv[2]);
+    for (char *path = strtok(argv[4], ","); path; path = strtok(NULL, ",")) read_request(path);
+    for (int i = 5; i < argc; i++) {
+        if (!strncmp(argv[i], "rate=", 5)) rate = atof(argv[i] + 5);
+        else if (!strcmp(argv[i], "refusals")) takes_refusals = 1;
+        else wrong("no such option", argv[i]);
+    }
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5) {
-        fprintf(stderr, "usage: load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE [RATE]\n");
-        return 2;
-    }
-    count = atoi(argv[2]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    read_options(argc, argv);
     double seconds = atof(argv[3]);
-    read_request(argv[4]);
-    rate = argc > 5 ? atof(argv[5]) : 0;
     srand48(getpid());
+    number = (unsigned long long)getpid() << 32;
     scratch = malloc(BUFFER);
-    samples = malloc(MAX_SAMPLES * sizeof *samples);
+    answers.values = malloc(MAX_SAMPLES * sizeof *answers.values);
+    refusals.values = malloc(MAX_SAMPLES * sizeof *refusals.values);
     waiting = malloc(MAX_WAITING * sizeof *waiting);
     connections = calloc(count, sizeof *connections);
+    idle = calloc(count, sizeof *idle);
     poller = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < count; i++) {
         connections[i].fd = connect_to(argv[1]);
+        connections[i].request = &requests[i % request_count];
         watch(&connections[i], EPOLLIN, EPOLL_CTL_ADD);
+        if (rate) idle[idle_count++] = &connections[i];
     }
     started = next_due = now();
     counted_from = started + seconds / 10;
@@ -236,12 +326,13 @@ int main(int argc, char **argv) {
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(c);
         }
     }
-    qsort(samples, sample_count, sizeof *samples, by_size);
-    size_t last = sample_count ? sample_count - 1 : 0;
+    qsort(answers.values, answers.count, sizeof(float), by_size);
+    qsort(refusals.values, refusals.count, sizeof(float), by_size);
     printf("{\"all_calls\": %llu, \"calls\": %llu, \"seconds\": %.4f, \"p50_us\": %.1f, "
-           "\"p99_us\": %.1f, \"max_us\": %.1f, \"late\": %zu}\n",
-           all_calls, calls, ends - counted_from, sample_count ? samples[last / 2] : 0,
-           sample_count ? samples[(size_t)(last * 0.99)] : 0, sample_count ? samples[last] : 0,
-           waiting_end - waiting_first);
+           "\"p99_us\": %.1f, \"max_us\": %.1f, \"late\": %zu, \"refused\": %zu, "
+           "\"refused_p50_us\": %.1f, \"refused_p99_us\": %.1f}\n",
+           all_calls, calls, ends - counted_from, quantile(&answers, 0.5), quantile(&answers, 0.99),
+           quantile(&answers, 1), waiting_end - waiting_first, refusals.count,
+           quantile(&refusals, 0.5), quantile(&refusals, 0.99));
     return 0;
 }

@@ -3,6 +3,7 @@
 import importlib
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from pythonpool.adapter import Adapter, command
@@ -25,6 +26,23 @@ class Workbench(Adapter):
     def pid(self) -> int:
         """Which process answers."""
         return os.getpid()
+
+    @command
+    def chunks(self, count: int) -> Iterator[int]:
+        """So many values, one after the other."""
+        yield from range(count)
+
+    @command
+    def rest(self, seconds: float) -> None:
+        """Takes its time, and no CPU."""
+        time.sleep(seconds)
+
+    @command
+    def burn(self, seconds: float) -> None:
+        """Takes its time, all of it on the CPU."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            pass
 
     @command
     def spin(self) -> None:

@@ -1,0 +1,110 @@
+"""Sessions, timeouts, kills: what a caller sees of each, in milliseconds."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.figures import Row, spread
+from bench.local import Caller, Home, up
+from bench.manifests import execute, manifest
+from bench.processes import wait_until
+from bench.registry import Effort
+
+_ECHO = execute("echo")
+_NAMES = {
+    "call": "one call, one at a time",
+    "session": "session create",
+    "timeout-answer": "deadline to the answer 504",
+    "timeout-slot": "that answer to the slot's next answer",
+    "kill-error": "kill -9 of an executor to the answer 502",
+    "kill-next": "that answer to the next answer, by the standby",
+    "kill-standby": "the same, over an ordinary call of the same round",
+    "kill-fork": "kill -9 of executor and standby to the next answer, by a fork",
+}
+
+
+def measure(folder: Path, effort: Effort) -> list[Row]:
+    """One worker of one slot."""
+    rounds = effort.rounds if effort.is_quick else 3 * effort.rounds
+    spec = "  replicas: 1\n  concurrency: 1\n  sessions:\n    maxPerWorker: 64\n"
+    timed: dict[str, list[float]] = {name: [] for name in _NAMES}
+    with up(folder / "ends", manifest(folder / "ends", spec), _ECHO) as home:
+        caller = home.caller()
+        timed["call"] = [_ms(lambda: caller.call(_ECHO)) for _ in range(rounds * 20)]
+        timed["session"] = [_session(caller) for _ in range(rounds * 4)]
+        for _ in range(rounds):
+            late, following = _timeout(caller)
+            timed["timeout-answer"].append(late)
+            timed["timeout-slot"].append(following)
+        for _ in range(rounds):
+            ordinary = _ms(lambda: caller.call(_ECHO))
+            error, following = _killed(home, caller)
+            timed["kill-error"].append(error)
+            timed["kill-next"].append(following)
+            timed["kill-standby"].append(following - ordinary)
+        timed["kill-fork"] = [_forked(home, caller) for _ in range(rounds)]
+    return [Row(f"ends.{name}", f"{_NAMES[name]}, ms", spread(v)) for name, v in timed.items()]
+
+
+def _ms(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return (time.monotonic() - began) * 1e3
+
+
+def _session(caller: Caller) -> float:
+    made: list[str] = []
+    # The standby is renewed after each: its fork must not be counted into the next.
+    time.sleep(0.15)
+    took = _ms(lambda: made.append(caller.call("/v1/sessions", {"pool": "bench"})["session_id"]))
+    caller.ask("DELETE", f"/v1/sessions/{made[0]}")
+    return took
+
+
+def _timeout(caller: Caller) -> tuple[float, float]:
+    def overrun() -> None:
+        status, said = caller.ask("POST", execute("spin") + "?timeout=0.2", {})
+        assert status == 504, said
+
+    return _ms(overrun) - 200, _ms(lambda: caller.call(_ECHO))
+
+
+def _killed(home: Home, caller: Caller) -> tuple[float, float]:
+    victim = int(caller.call(execute("pid")))
+    other, ended = home.caller(), threading.Event()
+    moments: list[float] = []
+
+    def wait_for_error() -> None:
+        other.ask("POST", execute("spin"), {})
+        moments.append(time.monotonic())
+        ended.set()
+
+    threading.Thread(target=wait_for_error).start()
+    busy = "/v1/pools/bench"
+    wait_until(lambda: _busy(caller, busy), 5, "the call runs")
+    began = time.monotonic()
+    os.kill(victim, signal.SIGKILL)
+    ended.wait(10)
+    following = _ms(lambda: caller.call(_ECHO))
+    time.sleep(0.2)
+    return (moments[0] - began) * 1e3, following
+
+
+def _busy(caller: Caller, path: str) -> bool:
+    return bool(caller.ask("GET", path)[1]["busy"] == 1)
+
+
+def _forked(home: Home, caller: Caller) -> float:
+    # Executors that only die are started again more slowly; one that has answered begins anew.
+    time.sleep(1.0)
+    caller.call(_ECHO)
+    pids = home.executors()
+    began = time.monotonic()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    while caller.ask("POST", _ECHO, {})[0] != 200:
+        pass
+    return (time.monotonic() - began) * 1e3
