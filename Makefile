@@ -15,9 +15,11 @@ test:  ## every test that this machine can run
 
 check: test
 
-soak:  ## faults by seed under load: make soak MINUTES=20 SEED=7
+soak:  ## faults by seed under load: make soak MINUTES=20 SEED=7; SEEDS=10 runs ten; SCENARIO=zoo, VARIANT=finish
 	@.ci/venv dspy,neural,operator,test
-	@.venv/bin/python tests/soak/soak.py --seed $(or $(SEED),1) --seconds $$((60 * $(or $(MINUTES),1)))
+	@.venv/bin/python tests/soak/soak.py --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1) \
+	  --seconds $$((60 * $(or $(MINUTES),1))) --scenario $(or $(SCENARIO),fire) \
+	  --variant $(or $(VARIANT),plain) $(if $(KEEP),--keep $(KEEP))
 
 bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these
 	@.ci/venv dspy

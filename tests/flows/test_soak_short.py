@@ -1,4 +1,4 @@
-"""The soak, short: the same program as `make soak`, its schedule shown when a promise is broken."""
+"""The soak and its scenarios, short: the program of `make soak`, told in full when it breaks."""
 
 import signal
 import subprocess
@@ -12,12 +12,13 @@ PATIENCE_SECONDS = 80.0
 END_SECONDS = 35.0
 
 
-@pytest.mark.slow
-def test_the_promises_hold_under_fire() -> None:
-    """Processes and links fail every 1.5 s; log and journal show what came of it."""
-    command = [sys.executable, str(SOAK), "--seed", "11", "--seconds", "15"]
+def soak(*options: str) -> None:
+    """Run it to its end; every promise must have held."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, str(SOAK), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as soaking:
         try:
             said, _ = soaking.communicate(timeout=PATIENCE_SECONDS)
@@ -26,3 +27,24 @@ def test_the_promises_hold_under_fire() -> None:
             said, _ = soaking.communicate(timeout=END_SECONDS)
 
     assert soaking.returncode == 0, said
+
+
+@pytest.mark.slow
+def test_the_promises_hold_under_fire() -> None:
+    """Processes and links fail every 1.5 s; log and journal show what came of it."""
+    soak("--seed", "11", "--seconds", "15")
+
+
+@pytest.mark.slow
+def test_a_killed_up_leaves_nothing() -> None:
+    """Kill -9 of `up` itself in the middle of it, with what runs where the caller has gone."""
+    soak("--seed", "12", "--seconds", "5", "--variant", "finish", "--end", "kill")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scenario", ["storm", "zoo", "vanish", "frozen", "routers", "changes", "cancels"]
+)
+def test_a_promise_holds_under_load(scenario: str) -> None:
+    """`make soak SCENARIO=…` is the whole of it."""
+    soak("--scenario", scenario, "--scale", "0.04")

@@ -2,15 +2,15 @@
 
 import asyncio
 import random
-import re
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from soak.eventtext import Malformed, last_event
-from soak.history import Outcome, Sent
-from soak.rawhttp import Connection, Reply
+from soak.entry import Asked, entry, text
+from soak.history import Sent
+from soak.plan import Plan
+from soak.rawhttp import Connection
 
 POOL = "ledger"
 _QUEUE_SECONDS = 3.0
@@ -32,6 +32,11 @@ _SHAPES: dict[str, float] = {
     "hog": 0.4,
 }
 _STUCK = ("swallow", "gil", "stop", "hog")
+ZOO = ("spin", "sleep", "swallow", "gil", "c-call", "deaf", "stop", "child", "setsid", "daemon")
+"""All that does not come back by itself; those that could are asked to take their time."""
+
+_NEVER = ("c-call", "deaf", "child", "setsid", "daemon")
+_DEADLY = ("exit", "kill")
 _SESSION_SHAPES = {"sleep": 88, "raise": 5, "swallow": 2, "exit": 2, "kill": 2, "gil": 1}
 
 
@@ -57,11 +62,15 @@ class Manner:
         leaves_after: seconds until the caller hangs up; None: it waits for the answer.
         accept: what it asks for; an event stream, or anything.
         idle: seconds that it leaves the answer unread.
+        queue: seconds that it is ready to wait.
+        ballast: bytes by which the request is longer.
     """
 
     leaves_after: float | None = None
     accept: str = "*/*"
     idle: float = 0.0
+    queue: float = _QUEUE_SECONDS
+    ballast: int = 0
 
 
 PLAIN = Manner()
@@ -96,32 +105,34 @@ class Caller:
     log: Log
     interval_seconds: float
     chance: random.Random
+    plan: Plan = field(default_factory=Plan)
     _line: Connection = field(init=False)
     _number: int = 0
 
     def __post_init__(self) -> None:
         self._line = self.target.connection()
 
-    async def call_until(self, end: float) -> None:
-        """Single calls, one after the other."""
+    async def call_until(self, end: float, longest: float | None = None) -> None:
+        """Single calls, one after the other; of all shapes, or sleeping up to `longest` s."""
         await asyncio.sleep(self.chance.uniform(0.0, self.interval_seconds))
         while (began := time.monotonic()) < end:
-            await self._single()
+            if longest is None:
+                await self._single()
+            else:
+                await self.work("sleep", self.chance.uniform(0.0, longest), 5.0)
             await asyncio.sleep(max(0.0, began + self.interval_seconds - time.monotonic()))
         await self._line.close()
 
     async def call_once(self, seconds: float) -> None:
         """One call that sleeps so long; half of the callers leave before its answer."""
         leaves_after = self.chance.uniform(0.0, 0.5) if self.chance.random() < 0.5 else None
-        path = f"/v1/pools/{POOL}/execute/work"
-        args = {"shape": "sleep", "seconds": seconds}
-        await self._call(path, args, 5.0, manner=Manner(leaves_after=leaves_after))
-        await self._line.close()
+        await self.work("sleep", seconds, 5.0, Manner(leaves_after=leaves_after))
+        await self.close()
 
     async def hold_sessions_until(self, end: float) -> None:
         """Sessions, one after the other, each with calls that count."""
         while time.monotonic() < end:
-            handle = await self._open()
+            handle = await self.open()
             if handle is None:
                 await asyncio.sleep(self.interval_seconds)
                 continue
@@ -135,21 +146,40 @@ class Caller:
         timeout = chance.uniform(0.1, 1.5) if shape in _STUCK else 5.0
         if shape == "sleep" and chance.random() < 0.03:
             seconds, timeout = 30.0, chance.uniform(0.1, 1.5)
-        path = f"/v1/pools/{POOL}/execute/work"
-        args: dict[str, Any] = {"shape": shape, "seconds": seconds}
-        if chance.random() < 0.03:
-            args["ballast"] = "b" * chance.randint(100_000, 2_000_000)
         manner = Manner(
+            ballast=chance.randint(100_000, 2_000_000) if chance.random() < 0.03 else 0,
             leaves_after=chance.uniform(0.0, 0.3) if chance.random() < 0.04 else None,
             accept="text/event-stream" if chance.random() < 0.2 else "*/*",
             idle=chance.uniform(0.1, 1.0) if shape == "large" else 0.0,
         )
-        await self._call(path, args, timeout, manner=manner)
+        await self.work(shape, seconds, timeout, manner)
 
-    async def _open(self) -> str | None:
+    async def work(
+        self, shape: str, seconds: float, timeout: float, manner: Manner = PLAIN
+    ) -> Sent:
+        """One single call; what came of it, which is in the log too."""
+        args: dict[str, Any] = {"shape": shape, "seconds": seconds}
+        if manner.ballast:
+            args["ballast"] = "b" * manner.ballast
+        path = f"/v1/pools/{POOL}/execute/{self.plan.command}"
+        return await self._call(path, args, timeout, manner=manner)
+
+    async def tally(
+        self, handle: str, name: str, shape: str, seconds: float, timeout: float
+    ) -> Sent:
+        """One call that counts in a session; `name` is the session's in this soak."""
+        path = f"/v1/sessions/{handle}/execute/tally"
+        return await self._call(path, {"shape": shape, "seconds": seconds}, timeout, session=name)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._line.close()
+
+    async def open(self, ttl_seconds: int = 15) -> str | None:
+        """A new session's id; None when it was refused."""
         try:
             reply = await asyncio.wait_for(
-                self._line.ask("POST", "/v1/sessions", {"pool": POOL, "ttl_seconds": 15}),
+                self._line.ask("POST", "/v1/sessions", {"pool": POOL, "ttl_seconds": ttl_seconds}),
                 _PATIENCE_SECONDS,
             )
         except ConnectionError:
@@ -158,7 +188,7 @@ class Caller:
         except TimeoutError:
             self._count(self.log.opens, "silent")
             return None
-        code = "ok" if reply.status == 201 else _text(reply, "code")
+        code = "ok" if reply.status == 201 else text(reply, "code")
         self._count(self.log.opens, code)
         return str(reply.json["session_id"]) if code == "ok" else None
 
@@ -170,12 +200,15 @@ class Caller:
                 break
             shape = self.chance.choices(list(_SESSION_SHAPES), list(_SESSION_SHAPES.values()))[0]
             timeout = self.chance.uniform(0.1, 1.0) if shape in _STUCK else 5.0
-            path = f"/v1/sessions/{handle}/execute/tally"
-            args = {"shape": shape, "seconds": self.chance.uniform(0.0, 0.02)}
-            code = await self._call(path, args, timeout, session=name)
+            seconds = self.chance.uniform(0.0, 0.02)
+            code = (await self.tally(handle, name, shape, seconds, timeout)).code
             if code in ("session_lost", "session_not_found", "session_expired"):
                 return
             await asyncio.sleep(max(0.0, began + self.interval_seconds - time.monotonic()))
+        await self.delete(handle)
+
+    async def delete(self, handle: str) -> None:
+        """End a session."""
         try:
             await asyncio.wait_for(
                 self._line.ask("DELETE", f"/v1/sessions/{handle}"), _PATIENCE_SECONDS
@@ -191,89 +224,45 @@ class Caller:
         *,
         session: str = "",
         manner: Manner = PLAIN,
-    ) -> str:
+    ) -> Sent:
         self._number += 1
-        nonce = f"{self.name}-{self._number}"
-        query = f"?timeout={timeout:.3f}&queue_timeout={_QUEUE_SECONDS}"
-        allowed = timeout + _QUEUE_SECONDS + manner.idle
-        patience = allowed + _PATIENCE_SECONDS
+        again = self.plan.is_idempotent and not session
+        asked = Asked(
+            nonce=f"{self.name}-{self._number}",
+            session=session,
+            shape=args["shape"],
+            sent=time.monotonic(),
+            queue=manner.queue,
+            timeout=timeout,
+            more=self.plan.line_seconds + timeout if again else 0.0,
+            idle=manner.idle,
+            ends_itself=args["shape"] not in (*_STUCK, *_DEADLY, *_NEVER)
+            and args["seconds"] < timeout / 2,
+            is_idempotent=again,
+        )
+        patience = asked.allowed + _PATIENCE_SECONDS
         if manner.leaves_after is not None:
             patience = manner.leaves_after
+        query = f"?timeout={timeout:.3f}&queue_timeout={manner.queue}"
         reply, code = None, ""
-        sent = time.monotonic()
         try:
+            body = {"nonce": asked.nonce, **args}
             asking = self._line.ask(
-                "POST",
-                path + query,
-                {"nonce": nonce, **args},
-                accept=manner.accept,
-                idle=manner.idle,
+                "POST", path + query, body, accept=manner.accept, idle=manner.idle
             )
             reply = await asyncio.wait_for(asking, patience)
+        except asyncio.CancelledError:
+            self.log.sent.append(entry(asked, time.monotonic(), None, "gone"))
+            raise
         except ConnectionError:
             code = "reset"
         except TimeoutError:
             code = "silent" if manner.leaves_after is None else "gone"
-        times = (sent, time.monotonic(), allowed, timeout)
-        entry = replace(_entry(nonce, session, times, reply, code), shape=args["shape"])
-        self.log.sent.append(entry)
-        if reply is not None and entry.code != "ok":
-            self._count(self.log.causes, f"{entry.code}: {_text(reply, 'cause')}")
-        return entry.code
+        sent = entry(asked, time.monotonic(), reply, code)
+        self.log.sent.append(sent)
+        if reply is not None and sent.code != "ok":
+            self._count(self.log.causes, f"{sent.code}: {sent.cause}")
+        return sent
 
     def _count(self, table: dict[str, int], key: str) -> None:
         table[key] = table.get(key, 0) + 1
-
-
-def _entry(
-    nonce: str,
-    session: str,
-    times: tuple[float, float, float, float],
-    reply: Reply | None,
-    code: str,
-) -> Sent:
-    sent, answered, allowed, timeout = times
-    if reply is None:
-        return Sent(nonce, sent, answered, code, "unknown", allowed, timeout, session=session)
-    is_ok, body = _content(reply)
-    queued = _queued(reply)
-    if queued is not None:
-        allowed = min(allowed, allowed - _QUEUE_SECONDS + queued)
-    outcome: Outcome = "finished" if is_ok else body.get("outcome", "unknown")
-    return Sent(
-        nonce=nonce,
-        sent=sent,
-        answered=answered,
-        code="ok" if is_ok else str(body.get("code", f"status {reply.status}")),
-        outcome=outcome,
-        allowed=allowed,
-        timeout=timeout,
-        id=reply.fields.get("pythonpool-execution-id", ""),
-        echoed=body.get("nonce") if is_ok else None,
-        worker=reply.fields.get("pythonpool-worker", ""),
-        session=session,
-        count=body.get("count") if is_ok else None,
-        cause="" if is_ok else str(body.get("cause", "")),
-    )
-
-
-def _queued(reply: Reply) -> float | None:
-    """Seconds that the call waited, as its answer says; None when no worker took it."""
-    found = re.search(r"queue;dur=([0-9.]+)", reply.fields.get("server-timing", ""))
-    return float(found[1]) / 1000 if found else None
-
-
-def _content(reply: Reply) -> tuple[bool, dict[str, Any]]:
-    """Whether the command returned, and the object in the answer, or at the end of its stream."""
-    is_ok, body = reply.status == 200, reply.json
-    if reply.fields.get("content-type", "").startswith("text/event-stream"):
-        try:
-            name, body = last_event(reply.body)
-        except Malformed as error:
-            return False, {"code": f"a stream with {error}"}
-        is_ok = name == "result"
-    return is_ok, body if isinstance(body, dict) else {}
-
-
-def _text(reply: Reply, member: str) -> str:
-    return str(_content(reply)[1].get(member, ""))

@@ -7,7 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from soak.history import History, Line, Pause, Sent
+from soak.history import History, Line, Pause, Sent, Strike
 
 LATE_SECONDS = 0.25
 """API.md 2.2: how long after the deadline an answer may come."""
@@ -17,6 +17,9 @@ KILLED_SECONDS = 1.0
 
 _SEEN_SECONDS = 0.2
 """How late a death may be seen."""
+
+_WAY_SECONDS = 1.0
+"""How long after the request a machine that stands still can keep it from its worker."""
 
 UNANSWERED = ("reset", "gone", "silent")
 """Codes of the caller's own: the connection brought no answer."""
@@ -55,13 +58,24 @@ def own_nonce(history: History) -> Iterator[str]:
 
 
 def at_most_once(history: History) -> Iterator[str]:
-    """No execution and no sent call starts twice."""
-    starts = [line for line in history.journal if not line.is_end]
-    for what, counted in (
-        ("id", Counter(line.id for line in starts)),
-        ("nonce", Counter(line.nonce for line in starts)),
-    ):
-        yield from (f"{what} {key} started {n} times" for key, n in counted.items() if n > 1)
+    """No execution and no sent call starts twice; an idempotent one once more after a crash."""
+    starts: dict[str, list[Line]] = defaultdict(list)
+    for line in history.journal:
+        if not line.is_end:
+            starts[line.nonce].append(line)
+    ended = {(line.nonce, line.id): line.at for line in history.journal if line.is_end}
+    again = {call.nonce for call in history.sent if call.is_idempotent}
+    for nonce, runs in starts.items():
+        if len(runs) > (2 if nonce in again else 1):
+            yield f"{nonce} started {len(runs)} times"
+        yield from (
+            f"{nonce} was run again although {run.id} had ended"
+            for run in runs[:-1]
+            if nonce in again and (run.nonce, run.id) in ended
+        )
+    for key, count in Counter(run.id for runs in starts.values() for run in runs).items():
+        if count > 1:
+            yield f"id {key} started {count} times"
 
 
 def outcome_is_true(history: History) -> Iterator[str]:
@@ -79,7 +93,7 @@ def answered_once(history: History) -> Iterator[str]:
     """Log and journal balance: one entry for each call, and nothing ran that nobody sent."""
     logged = Counter(call.nonce for call in history.sent)
     yield from (f"{nonce} has {n} entries in the log" for nonce, n in logged.items() if n > 1)
-    ids = {call.nonce: call.id for call in history.sent if call.id}
+    ids = {call.nonce: call.id for call in history.sent if call.id and not call.is_idempotent}
     for line in history.journal:
         if line.nonce not in logged:
             yield f"{line.nonce} of {line.worker} is in the journal, but nobody sent it"
@@ -151,18 +165,53 @@ def answers_in_time(history: History) -> Iterator[str]:
     for call in history.sent:
         if call.code == "gone":
             continue
-        late = call.answered - call.sent - call.allowed
-        late -= _paused(call.sent, call.answered, history.pauses)
+        late = _late(call) - _paused(call.sent, call.answered, history.pauses)
+        if late > LATE_SECONDS:
+            late -= _stalled(call, history.pauses)
         if call.code == "silent" or late > LATE_SECONDS:
             yield f"{call.nonce} ({call.code}, {call.worker or 'no worker'}) {late:.3f} s late"
 
 
+def widened(history: History) -> list[Sent]:
+    """Calls whose answers were late, but for what the machine is known to have stood still."""
+    return [
+        call
+        for call in history.sent
+        if call.code != "gone"
+        and _late(call) - _paused(call.sent, call.answered, history.pauses) > LATE_SECONDS
+    ]
+
+
+def _late(call: Sent) -> float:
+    return call.answered - call.sent - call.allowed
+
+
+def _stalled(call: Sent, pauses: Iterable[Pause]) -> float:
+    """Seconds that the machine stood still while the call was on its way, there and back."""
+    measured = [pause for pause in pauses if pause.is_measured]
+    due = call.sent + call.allowed
+    there = min(call.sent + _WAY_SECONDS, due)
+    return _union(call.sent, there, measured) + _union(due, call.answered, measured)
+
+
 def _paused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool = False) -> float:
-    """Seconds between two times in which something stood still."""
+    """Seconds between two times in which something was made to stand still."""
+    return _union(
+        began,
+        ended,
+        [each for each in pauses if not each.is_measured and (kills or not each.only_kills)],
+    )
+
+
+def _excused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool = False) -> float:
+    """Seconds between two times in which something, or the machine, stood still."""
+    among = [each for each in pauses if kills or not each.only_kills]
+    return _union(began, ended, among)
+
+
+def _union(began: float, ended: float, pauses: Iterable[Pause]) -> float:
     total, until = 0.0, began
     for pause in sorted(pauses, key=lambda each: each.began):
-        if pause.only_kills and not kills:
-            continue
         total += max(0.0, min(ended, pause.ended) - max(until, pause.began))
         until = max(until, pause.ended)
     return total
@@ -172,8 +221,8 @@ def refusals_are_prompt(history: History) -> Iterator[str]:
     """Who finds the line full is told at once."""
     for call in history.sent:
         if call.cause == "queue_full":
-            took = call.answered - call.sent
-            took -= _paused(call.sent, call.answered, history.pauses)
+            took = call.answered - call.sent - call.idle
+            took -= _excused(call.sent, call.answered, history.pauses)
             if took > LATE_SECONDS:
                 yield f"{call.nonce} was refused (queue_full) after {took:.3f} s"
 
@@ -185,9 +234,11 @@ def killed_in_time(history: History) -> Iterator[str]:
     for death in history.deaths:
         if death.nonce in ended or death.nonce not in calls:
             continue
+        if history.finishes and calls[death.nonce].code == "gone":
+            continue
         began = calls[death.nonce].answered
         dead = math.inf if death.dead is None else death.dead
-        late = dead - began - _paused(began, dead, history.pauses, kills=True)
+        late = dead - began - _excused(began, dead, history.pauses, kills=True)
         if late > KILLED_SECONDS + _SEEN_SECONDS:
             yield f"{death.nonce}: process {death.pid} died {dead - began:.3f} s after the answer"
 
@@ -201,18 +252,58 @@ def resets_have_a_cause(history: History) -> Iterator[str]:
 
 def crashes_have_a_cause(history: History) -> Iterator[str]:
     """Only what ran, or lived, where something failed is hit, and its caller knows in time."""
+    pids = {line.nonce: line.pid for line in history.journal}
     for call in history.sent:
         if call.code not in ("worker_crashed", "out_of_memory", "session_lost"):
             continue
         if call.shape in DEADLY or history.is_shared:
             continue
-        if not any(_hit(call, each, history) for each in history.strikes):
+        if call.code == "session_lost" and not history.is_kept and _was_killed(call, history):
+            continue
+        if not any(_hit(call, pids.get(call.nonce), each, history) for each in history.strikes):
             yield f"{call.nonce} ({call.code}, {call.shape}) at {call.answered:.3f}, for no reason"
 
 
-def _hit(call: Sent, strike: Pause, history: History) -> bool:
-    paused = _paused(strike.began, call.answered, history.pauses, kills=True)
-    return strike.began <= call.answered <= strike.ended + paused
+def _hit(call: Sent, pid: int | None, strike: Strike, history: History) -> bool:
+    if strike.only_sessions and call.code != "session_lost":
+        return False
+    if strike.worker is not None and call.worker not in ("", strike.worker):
+        return False
+    if strike.pid is not None and pid not in (None, strike.pid):
+        return False
+    excused = _excused(strike.began, call.answered, history.pauses, kills=True)
+    return strike.began <= call.answered <= strike.ended + excused
+
+
+def _was_killed(call: Sent, history: History) -> bool:
+    """Whether an earlier call of its session was killed, or its fate is not known."""
+    return any(
+        other.session == call.session and other.sent < call.sent and other.outcome == "unknown"
+        for other in history.sent
+    )
+
+
+def the_gone_finish(history: History) -> Iterator[str]:
+    """With `onDisconnect: Finish` a call whose caller has gone runs to its end."""
+    if not history.finishes:
+        return
+    ended = {line.nonce for line in history.journal if line.is_end}
+    starts = {line.nonce: line for line in history.journal if not line.is_end}
+    for call in history.sent:
+        line = starts.get(call.nonce)
+        if call.code != "gone" or line is None or call.nonce in ended or not call.ends_itself:
+            continue
+        if not any(_struck(line, each) for each in history.strikes):
+            yield f"{call.nonce} ({call.shape}) did not run to its end"
+
+
+def _struck(line: Line, strike: Strike) -> bool:
+    return (
+        not strike.only_sessions
+        and strike.worker in (None, line.worker)
+        and strike.pid in (None, line.pid)
+        and strike.ended >= line.at
+    )
 
 
 def codes_are_known(history: History) -> Iterator[str]:
@@ -234,5 +325,6 @@ RULES: tuple[Rule, ...] = (
     killed_in_time,
     resets_have_a_cause,
     crashes_have_a_cause,
+    the_gone_finish,
     codes_are_known,
 )

@@ -59,6 +59,16 @@ def of_role(root: int, role: Role) -> list[int]:
     return [one.pid for one in family(root) if one.role == role and one.state != "Z"]
 
 
+def worker_of(pid: int) -> str | None:
+    """The worker that a process belongs to, by its command line; None: to none, or it is gone."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    files = [Path(word) for word in words if word.endswith("/worker.json")]
+    return files[0].parent.name if files else None
+
+
 def size(pid: int) -> Size | None:
     """What a process holds now; None when it is gone."""
     try:

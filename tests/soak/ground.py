@@ -14,25 +14,11 @@ from flows.house import House, manifest, open_house
 from soak.callers import POOL, Target
 from soak.family import Size, family, largest_by_role, marked, shared_memory
 from soak.linkproxy import LinkProxy
+from soak.plan import Plan
 
 ROOT = Path(__file__).parents[2]
-ROUTERS = 2
-REPLICAS = 3
-SLOTS = 2
 SETTLE_SECONDS = 30.0
 GONE_SECONDS = 5.0
-
-_SPEC = """
-adapter: ledger:Ledger
-config: {{journal: {journal}}}
-replicas: {replicas}
-concurrency: {slots}
-resources: {{memory: 1Gi, executorMemory: 256Mi}}
-timeoutSeconds: 5
-maxTimeoutSeconds: 60
-queue: {{maxLength: 60, timeoutSeconds: 5}}
-sessions: {{maxPerWorker: 8, drainSeconds: 5}}
-"""
 
 
 @dataclass(slots=True)
@@ -43,13 +29,13 @@ class Ground:
         home: its PYTHONPOOL_HOME; the journal and the adapter lie there too.
         house: the running `up`.
         proxies: between agents and routers, one for each router.
-        isolation: of the pool.
+        plan: of the pool.
     """
 
     home: Path
     house: House
     proxies: list[LinkProxy]
-    isolation: str
+    plan: Plan
 
     @property
     def journal(self) -> Path:
@@ -69,9 +55,13 @@ class Ground:
         assert parts.port is not None
         return Target(parts.hostname, parts.port, self.house.token)
 
+    def router(self, index: int) -> Target:
+        """Where one router can be called alone."""
+        return replace(self.target, unix=self.home / "run" / f"router-{index}.sock")
+
     def change_spec(self, mark: str) -> None:
         """Give `up` a spec that replaces all workers."""
-        _write_spec(self.home, self.isolation, f"env: [{{name: MARK, value: '{mark}'}}]\n")
+        _write_spec(self.home, self.plan, f"env: [{{name: MARK, value: '{mark}'}}]\n")
         self.house.read_again()
 
     async def recycle(self, choice: float) -> str:
@@ -102,23 +92,34 @@ class Ground:
         return largest_by_role(self.root)
 
     async def _unrest(self) -> str:
-        for index in range(ROUTERS):
-            shown = await self._shown(index)
-            if isinstance(shown, str):
-                return f"router {index}: {shown}"
-            if not (shown["available"] == shown["total"] == REPLICAS * SLOTS):
-                return f"router {index}: {shown}"
-            if shown["busy"] or shown["queued"] or shown["sessions"]:
-                return f"router {index}: {shown}"
+        if busy := await self.busy():
+            return busy
         members = family(self.root)
         zombies = [one.pid for one in members if one.state == "Z"]
         strays = [one.pid for one in members if one.role is None]
         return f"zombies {zombies}, strays {strays}" if zombies or strays else ""
 
+    async def busy(self) -> str:
+        """Which router does not show all slots free and nobody waiting; empty when each does."""
+        for index in range(self.plan.routers):
+            shown = await self._shown(index)
+            if isinstance(shown, str):
+                return f"router {index}: {shown}"
+            if not (shown["available"] == shown["total"] == self.plan.all_slots):
+                return f"router {index}: {shown}"
+            if shown["busy"] or shown["queued"] or shown["sessions"]:
+                return f"router {index}: {shown}"
+        return ""
+
+    async def counts(self) -> tuple[int, int]:
+        """How many calls run, by any router's view, and how many wait, at all of them together."""
+        shown = [await self._shown(index) for index in range(self.plan.routers)]
+        known = [each for each in shown if not isinstance(each, str)]
+        return max((each["busy"] for each in known), default=0), sum(e["queued"] for e in known)
+
     async def _shown(self, router: int) -> dict[str, Any] | str:
         """The pool as one router shows it, or why it does not."""
-        path = self.home / "run" / f"router-{router}.sock"
-        connection = replace(self.target, unix=path).connection()
+        connection = self.router(router).connection()
         try:
             reply = await connection.ask("GET", f"/v1/pools/{POOL}")
             return dict(reply.json) if reply.status == 200 else f"status {reply.status}"
@@ -130,24 +131,33 @@ class Ground:
     async def close(self) -> list[str]:
         """End `up`; what is wrong with its end."""
         code = await asyncio.to_thread(self.house.close)
-        for proxy in self.proxies:
-            await proxy.close()
         wrong = [] if code == 0 else [f"up ended with {code}"]
-        deadline = time.monotonic() + GONE_SECONDS
-        while (left := marked(str(self.home))) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        if left:
-            wrong.append(f"processes are left: {left}")
+        wrong += await self._gone()
         if files := sorted(path.name for path in (self.home / "run").iterdir()):
             wrong.append(f"files are left in run/: {files}")
         return wrong
+
+    async def kill(self) -> tuple[list[str], float]:
+        """Kill -9 of `up` itself; what is left of it, and when the last process had gone."""
+        began = time.monotonic()
+        self.house.process.kill()
+        await asyncio.to_thread(self.house.process.communicate)
+        return await self._gone(), time.monotonic() - began
+
+    async def _gone(self) -> list[str]:
+        deadline = time.monotonic() + GONE_SECONDS
+        for proxy in self.proxies:
+            await proxy.close()
+        while (left := marked(str(self.home))) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        return [f"processes are left: {left}"] if left else []
 
     def clear(self) -> None:
         """Remove the home."""
         shutil.rmtree(self.home, ignore_errors=True)
 
 
-async def prepare(isolation: str) -> Ground:
+async def prepare(plan: Plan) -> Ground:
     """Start `up` on a pool of the journalling adapter."""
     home = Path(tempfile.mkdtemp(prefix="soak-", dir="/tmp"))
     (home / "tmp").mkdir()
@@ -157,23 +167,21 @@ async def prepare(isolation: str) -> Ground:
     folder.mkdir()
     (folder / "ledger.py").symlink_to(Path(__file__).with_name("ledger.py"))
     (folder / "examples").symlink_to(ROOT / "examples")
-    file = _write_spec(home, isolation)
-    proxies = [_proxy(home, index) for index in range(ROUTERS)]
+    file = _write_spec(home, plan)
+    proxies = [_proxy(home, index) for index in range(plan.routers)]
     for proxy in proxies:
         proxy.start()
     try:
-        house = await asyncio.to_thread(open_house, home, [file], "--routers", str(ROUTERS))
+        house = await asyncio.to_thread(open_house, home, [file], "--routers", str(plan.routers))
     except AssertionError:
         shutil.rmtree(home)
         raise
-    return Ground(home, house, proxies, isolation)
+    return Ground(home, house, proxies, plan)
 
 
-def _write_spec(home: Path, isolation: str, more: str = "") -> Path:
+def _write_spec(home: Path, plan: Plan, more: str = "") -> Path:
     file = home / "pool" / "pools.yaml"
-    spec = _SPEC.format(journal=home / "journal", replicas=REPLICAS, slots=SLOTS)
-    spec += f"isolation: {isolation}\n"
-    file.write_text(manifest(POOL, spec + more))
+    file.write_text(manifest(POOL, plan.spec(home / "journal") + more))
     return file
 
 

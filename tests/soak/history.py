@@ -33,6 +33,10 @@ class Sent:
         count: the session's counter that the answer told.
         shape: what the command was asked to do.
         cause: of the error, where it has one.
+        ends_itself: the command ends before its time to run, when nothing hits it.
+        is_idempotent: it may be run again, once, after `worker_crashed`.
+        retry_after_ms: of a refusal.
+        idle: seconds that the caller left the answer unread.
     """
 
     nonce: str
@@ -49,6 +53,10 @@ class Sent:
     count: int | None = None
     shape: str = "sleep"
     cause: str = ""
+    ends_itself: bool = True
+    is_idempotent: bool = False
+    retry_after_ms: int | None = None
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +91,36 @@ class Pause:
         ended: when, and a time to recover.
         why: for the report.
         only_kills: answers came all the same, but nothing could be killed.
+        is_measured: nobody made it: the machine gave no time to a process that did nothing else
+            than wake up, or to the callers.
     """
 
     began: float
     ended: float
     why: str = ""
     only_kills: bool = False
+    is_measured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """Something that was made to fail, and whom it may hit.
+
+    Attributes:
+        began: when.
+        ended: until when its victims know.
+        why: for the report.
+        worker: only calls and sessions of this one; None: of any.
+        pid: only calls that this process ran; None: any.
+        only_sessions: no call may be hit, a session may be lost.
+    """
+
+    began: float
+    ended: float
+    why: str = ""
+    worker: str | None = None
+    pid: int | None = None
+    only_sessions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +144,19 @@ class History:
         deaths: of the processes of calls that timed out or whose caller left.
         slots: of each worker.
         is_shared: the calls of a worker share one executor, and its death is theirs.
+        finishes: a call whose caller has gone runs to its end.
+        is_kept: a session outlives the kill of its executor.
     """
 
     sent: tuple[Sent, ...]
     journal: tuple[Line, ...]
     pauses: tuple[Pause, ...] = ()
-    strikes: tuple[Pause, ...] = ()
+    strikes: tuple[Strike, ...] = ()
     deaths: tuple[Death, ...] = ()
     slots: int = 1
     is_shared: bool = False
+    finishes: bool = False
+    is_kept: bool = True
 
 
 def read_journal(path: Path) -> tuple[Line, ...]:

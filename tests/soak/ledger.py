@@ -28,6 +28,11 @@ Shape = Literal[
     "spawn",
     "threads",
     "large",
+    "c-call",
+    "deaf",
+    "child",
+    "setsid",
+    "daemon",
 ]
 
 
@@ -58,6 +63,18 @@ class Ledger(Troubles):
             text = self._act(shape, seconds)
             context.progress(1.0)
         return {"nonce": nonce, "pid": os.getpid(), "text": text}
+
+    @command(idempotent=True)
+    def again(
+        self,
+        context: Context,
+        nonce: str,
+        shape: Shape = "sleep",
+        seconds: float = 0.0,
+        ballast: str = "",
+    ) -> dict[str, Any]:
+        """The same; may be run again when its process died."""
+        return self.work(context, nonce, shape, seconds, ballast)
 
     @command
     def tally(
@@ -101,6 +118,14 @@ class Ledger(Troubles):
                 self.flood(4)
             case "spawn":
                 self._leave_children(seconds)
+            case "c-call":
+                self.c_call()
+            case "deaf":
+                self.ignore_sigterm(600.0)
+            case "child":
+                self.spawn_and_wait("plain")
+            case "setsid" | "daemon":
+                self.spawn_and_wait(shape)
             case "large":
                 return "x" * 1_000_000
         return ""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from soak.callers import Log
-from soak.family import of_role
+from soak.family import of_role, worker_of
 from soak.faults import Fault, Role
 from soak.ground import Ground
-from soak.history import Pause
+from soak.history import Pause, Strike
 from soak.linkproxy import LinkProxy
 from soak.load import wave
 
@@ -25,6 +25,9 @@ TOLD_SECONDS = 1.0
 
 _SILENCE_SECONDS = 9.0
 """A link that brings nothing is broken after 6 s, looked at every 2 s; and a second."""
+
+_DRAIN_SECONDS = 9.0
+"""A worker is replaced, then drains for 5 s."""
 
 _DELAY_SECONDS = 0.05
 _WAVE_CALLERS = 150
@@ -48,7 +51,7 @@ class Strikes:
     log: Log
     report: Callable[[str], None]
     pauses: list[Pause] = field(default_factory=list)
-    struck: list[Pause] = field(default_factory=list)
+    struck: list[Strike] = field(default_factory=list)
 
     async def carry_out(self, faults: Sequence[Fault], began: float) -> None:
         """All of them, in time; returns when the last one is over."""
@@ -58,23 +61,36 @@ class Strikes:
                 group.create_task(self._strike(fault))
 
     async def _strike(self, fault: Fault) -> None:
-        now = time.monotonic()
-        is_lasting = fault.target == "link" or fault.kind in ("stop", "change", "recycle")
-        reach = fault.seconds + (_SILENCE_SECONDS if is_lasting else TOLD_SECONDS)
-        self.struck.append(Pause(now, now + reach, str(fault)))
         if fault.target == "link":
+            self._may_hit(fault, fault.seconds + _SILENCE_SECONDS)
             self.report(str(fault))
             await self._on_link(fault, _chosen(self.ground.proxies, fault.choice))
         elif fault.target == "callers":
             self.report(str(fault))
-            await wave(f"wave{fault.at:.2f}", self.ground.target, self.log, _WAVE_CALLERS)
+            name = f"wave{fault.at:.2f}"
+            plan = self.ground.plan
+            await wave(name, self.ground.target, self.log, _WAVE_CALLERS, plan)
         elif fault.target == "spec":
+            self._may_hit(fault, _DRAIN_SECONDS, only_sessions=True)
             self.report(str(fault))
             self.ground.change_spec(str(fault.choice))
         elif fault.target == "worker":
+            self._may_hit(fault, _DRAIN_SECONDS, only_sessions=True)
             self.report(f"{fault}: {await self.ground.recycle(fault.choice)}")
         else:
             await self._on_role(fault, fault.target)
+
+    def _may_hit(
+        self,
+        fault: Fault,
+        seconds: float,
+        *,
+        worker: str | None = None,
+        pid: int | None = None,
+        only_sessions: bool = False,
+    ) -> None:
+        now = time.monotonic()
+        self.struck.append(Strike(now, now + seconds, str(fault), worker, pid, only_sessions))
 
     async def _on_role(self, fault: Fault, role: Role) -> None:
         pids = of_role(self.ground.root, role)
@@ -83,6 +99,9 @@ class Strikes:
             return
         pid = _chosen(pids, fault.choice)
         self.report(f"{fault}: pid {pid}")
+        seconds = TOLD_SECONDS if fault.kind == "kill" else fault.seconds + _SILENCE_SECONDS
+        own = pid if role in ("executor", "template") else None
+        self._may_hit(fault, seconds, worker=worker_of(pid), pid=own)
         with contextlib.suppress(ProcessLookupError):
             await self._on_process(fault, pid)
 

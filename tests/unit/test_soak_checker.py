@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from soak.checker import RULES, violations
-from soak.history import Death, History, Line, Outcome, Pause, Sent
+from soak.checker import RULES, violations, widened
+from soak.history import Death, History, Line, Outcome, Pause, Sent, Strike
 
 
 def call(
@@ -70,7 +70,7 @@ GOOD = History(
         *ran("k", 5.1, 9.8),
         *ran("l", 10.05, None),
     ),
-    strikes=(Pause(4.1, 5.1, "an executor was killed"),),
+    strikes=(Strike(4.1, 5.1, "an executor was killed", "w-1", 7),),
     deaths=(Death("c", 7, 2.7), Death("g", 7, None), Death("i", 7, 4.3)),
     pauses=(Pause(2.5, 2.9, "a router was killed"), Pause(6.0, 9.0, "an agent stood still")),
 )
@@ -136,6 +136,31 @@ FORGED = {
     "a crashed call that left a trace": ("counters_grow", changed("j", count=5)),
     "a late answer": ("answers_in_time", changed("c", answered=3.4)),
     "a crash for no reason": ("crashes_have_a_cause", replace(GOOD, strikes=())),
+    "a crash elsewhere": (
+        "crashes_have_a_cause",
+        replace(GOOD, strikes=(Strike(4.1, 5.1, "an executor was killed", "w-1", 8),)),
+    ),
+    "a crash at another worker": (
+        "crashes_have_a_cause",
+        replace(GOOD, strikes=(Strike(4.1, 5.1, "a keeper was killed", "w-2"),)),
+    ),
+    "a call that a rollout hit": (
+        "crashes_have_a_cause",
+        replace(GOOD, strikes=(Strike(4.1, 5.1, "the spec", only_sessions=True),)),
+    ),
+    "a caller that left, and the call did not finish": (
+        "the_gone_finish",
+        replace(
+            GOOD,
+            sent=(*GOOD.sent, call("z", 12.0, 12.2, "gone", "unknown")),
+            journal=(*GOOD.journal, *ran("z", 12.1, None)),
+            finishes=True,
+        ),
+    ),
+    "an idempotent call that ran again after it had ended": (
+        "at_most_once",
+        replace(changed("e", is_idempotent=True), journal=(*GOOD.journal, *ran("e", 2.85, 2.9))),
+    ),
     "a crash that was told late": ("crashes_have_a_cause", changed("i", answered=5.3)),
     "a defect of our own": ("codes_are_known", changed("c", code="internal")),
     "a refusal that took its time": (
@@ -164,6 +189,41 @@ def test_a_forgery_is_caught(forgery: str) -> None:
     rule, history = FORGED[forgery]
 
     assert rule in {text.partition(":")[0] for text in violations(history)}
+
+
+def test_an_idempotent_call_may_run_again_after_a_crash() -> None:
+    history = replace(
+        changed("l", is_idempotent=True),
+        journal=(
+            *GOOD.journal,
+            Line(is_end=False, id="id-2", nonce="l", worker="w-1", pid=9, at=10.07),
+        ),
+    )
+
+    assert violations(history) == []
+
+
+def test_a_machine_that_stood_still_widens_by_as_much_and_no_more() -> None:
+    """Where the call was on its way; and the report says so."""
+    late = changed("c", answered=3.4)
+    stalled = replace(late, pauses=(*late.pauses, Pause(2.7, 3.3, "machine", is_measured=True)))
+    before = replace(late, pauses=(*late.pauses, Pause(1.7, 2.3, "machine", is_measured=True)))
+
+    assert violations(stalled) == []
+    assert [one.nonce for one in widened(stalled)] == ["c"]
+    assert {text.partition(":")[0] for text in violations(before)} == {"answers_in_time"}
+    assert widened(GOOD) == []
+
+
+def test_a_session_without_persistence_is_lost_with_its_executor() -> None:
+    lost = replace(
+        GOOD,
+        sent=(*GOOD.sent, call("m", 4.5, 4.6, "session_lost", "not_started", session="s")),
+        strikes=(Strike(4.1, 4.3, "an executor was killed", "w-1", 7),),
+    )
+
+    assert violations(replace(lost, is_kept=False)) == []
+    assert len(violations(lost)) == 1
 
 
 def test_every_rule_has_a_forgery() -> None:
