@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pythonpool_operator.kinds import Json
+from pythonpool_operator.load import PoolLoad
 
 MAX_MESSAGE = 1024
 
@@ -59,6 +60,36 @@ def cause_of_pool(deployment: Json | None, pods: Iterable[Json], gpu: str | None
         many = f"{count} of {len(alive)} workers: " if len(alive) > 1 else ""
         return Cause(cause.reason, one_line(many + cause.message))
     return _refused_pods(deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """Workers that no router understands: how many, and what is to be said of them."""
+
+    count: int = 0
+    cause: Cause | None = None
+
+
+def too_old(pods: Iterable[Json], load: PoolLoad) -> TooOld:
+    """The workers that no router understands; pods that are being deleted are passed over."""
+    names = {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    refused = {name: spoken for name, spoken in load.refused.items() if name in names}
+    if not refused:
+        return TooOld()
+    spoken = min(refused.values())
+    cause = Cause(
+        "WorkerTooOld",
+        f"{len(refused)} of {len(names)} workers speak version {_range(spoken)} of the link, the "
+        f"routers {_range(load.protocol)}: bring operator and routers to one release, and make "
+        "spec.pod.image from it",
+        is_final=True,
+    )
+    return TooOld(len(refused), cause)
+
+
+def _range(versions: tuple[int, int]) -> str:
+    oldest, newest = versions
+    return str(newest) if oldest == newest else f"{oldest} to {newest}"
 
 
 def cause_of_pod(pod: Json, gpu: str | None) -> Cause | None:

@@ -20,6 +20,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 _PAGE = 200
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 _APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 
 
 class ApiError(Exception):
@@ -105,6 +106,13 @@ class Cluster:
         params = {"fieldManager": MANAGER, "force": "true"}
         path = kind.path(meta["namespace"], meta["name"]) + "/status"
         return await self._ask("PATCH", path, manifest, _APPLY, params)
+
+    async def annotate(
+        self, kind: Kind, namespace: str, name: str, annotations: dict[str, str]
+    ) -> Json:
+        """Set annotations of an object that is somebody else's; returns the live object."""
+        body = {"metadata": {"annotations": annotations}}
+        return await self._ask("PATCH", kind.path(namespace, name), body, _MERGE)
 
     async def apply_crd(self, manifest: Json) -> None:
         """Server-side apply of a CustomResourceDefinition."""

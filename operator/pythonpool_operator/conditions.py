@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pythonpool_operator.causes import Cause
 from pythonpool_operator.kinds import POOL, Json
 from pythonpool_operator.manifests import selector
+from pythonpool_operator.replicas import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Workers:
         ready: that take calls.
         updated: that are made from the spec as it is.
         is_current: the Deployment's controller has seen its newest form.
+        replacing: that are to be replaced, each with a new one beside it for a while.
     """
 
     desired: int
@@ -24,17 +26,31 @@ class Workers:
     ready: int
     updated: int
     is_current: bool
+    replacing: int = 0
 
 
-def count_workers(desired: int, deployment: Json | None) -> Workers:
-    """Count by the Deployment's own status."""
+def count_workers(
+    desired: int, deployment: Json | None, size: Size | None = None, refused: int = 0
+) -> Workers:
+    """Count by the Deployment's own status.
+
+    Args:
+        desired: of the spec.
+        size: how many there are to be now. The pod that comes beside one that is to be replaced is
+            not counted, so that the numbers stand still for those who scale by them.
+        refused: workers that look ready and that no router understands.
+    """
     status = (deployment or {}).get("status") or {}
     generation = (deployment or {}).get("metadata", {}).get("generation", 0)
+    total, ready = status.get("replicas", 0), max(status.get("readyReplicas", 0) - refused, 0)
+    if size and size.has_spare and total == desired + 1:
+        total, ready = desired, min(ready, desired)
     return Workers(
         desired=desired,
-        total=status.get("replicas", 0),
-        ready=status.get("readyReplicas", 0),
+        total=total,
+        ready=ready,
         updated=status.get("updatedReplicas", 0),
+        replacing=size.replacing if size else 0,
         is_current=deployment is not None and status.get("observedGeneration", 0) >= generation,
     )
 
@@ -98,6 +114,10 @@ def _ready(workers: Workers, cause: Cause | None) -> Json:
 def _progressing(workers: Workers, cause: Cause | None) -> Json:
     if _is_short(workers, cause) and cause:
         return _condition("Progressing", False, "Stalled", cause.message)
+    if workers.replacing:
+        return _condition(
+            "Progressing", True, "Recycling", f"{workers.replacing} to be replaced by a new worker"
+        )
     if not workers.is_current or workers.updated < min(workers.total, workers.desired):
         return _condition(
             "Progressing", True, "Replacing", f"{workers.updated} of {workers.desired} replaced"

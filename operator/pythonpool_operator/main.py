@@ -13,6 +13,7 @@ from pythonpool_operator.keyqueue import KeyQueue
 from pythonpool_operator.listing import list_all, prune_for_ever
 from pythonpool_operator.metrics import Metrics, serve
 from pythonpool_operator.reconcile import Reconciler
+from pythonpool_operator.routers import asking
 from pythonpool_operator.settings import Settings, parse
 from pythonpool_operator.store import Store
 
@@ -34,8 +35,8 @@ async def run(settings: Settings) -> None:
         OSError: the CA file can not be read, or the monitoring port is taken.
     """
     store, metrics, connected = Store(), Metrics(), asyncio.Event()
-    async with connect(settings.api) as cluster:
-        reconciler = Reconciler(cluster, store, settings, SystemClock())
+    async with connect(settings.api) as cluster, asking(settings) as routers:
+        reconciler = Reconciler(cluster, routers, store, settings, SystemClock())
         work = metrics.measured(reconciler.reconcile)
         queue = KeyQueue(work, settings.workers, settings.resync_seconds)
         registry = registry_of(cluster, store, queue, connected.set)
@@ -51,6 +52,7 @@ async def run(settings: Settings) -> None:
                     group.create_task(
                         prune_for_ever(cluster, store, settings.namespaces, queue.add)
                     ),
+                    group.create_task(routers.watch(store.namespaces, queue.add)),
                 ]
                 await watch(registry, settings)
                 for task in beside:

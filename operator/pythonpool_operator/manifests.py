@@ -73,8 +73,13 @@ def network_policy(pool: PythonPool, settings: Settings) -> Json:
     return _object(pool, NETWORK_POLICY) | {"spec": policy_spec(pool, settings)}
 
 
-def deployment(pool: PythonPool, image: str, settings: Settings) -> Json:
-    """The workers. Live fields of the spec, but `replicas`, change nothing in it."""
+def deployment(
+    pool: PythonPool, image: str, settings: Settings, replicas: int | None = None
+) -> Json:
+    """The workers. Live fields of the spec, but `replicas`, change nothing in it.
+
+    `replicas`: how many pods at the moment; None: as many as the spec says.
+    """
     spec, pod = pool.spec, pool.spec.pod
     # A GPU pool would wait for ever for one more free GPU.
     surge, unavailable = (0, 1) if spec.gpu else (1, 0)
@@ -92,7 +97,7 @@ def deployment(pool: PythonPool, image: str, settings: Settings) -> Json:
     }
     return _object(pool, DEPLOYMENT) | {
         "spec": {
-            "replicas": spec.replicas,
+            "replicas": spec.replicas if replicas is None else replicas,
             "selector": {"matchLabels": {POOL_LABEL: pool.name}},
             "strategy": {
                 "type": "RollingUpdate",
@@ -108,7 +113,11 @@ def deployment(pool: PythonPool, image: str, settings: Settings) -> Json:
 
 
 def children(
-    pool: PythonPool, image: str, data: dict[str, str], settings: Settings
+    pool: PythonPool,
+    image: str,
+    data: dict[str, str],
+    settings: Settings,
+    replicas: int | None = None,
 ) -> list[tuple[Kind, Json]]:
     """All objects of a pool, in the order in which they are made.
 
@@ -120,7 +129,7 @@ def children(
         (CONFIG_MAP, config_map(pool, data)),
         (NETWORK_POLICY, network_policy(pool, settings)),
         (BUDGET, disruption_budget(pool)),
-        (DEPLOYMENT, deployment(pool, image, settings)),
+        (DEPLOYMENT, deployment(pool, image, settings, replicas)),
     ]
     for _, manifest in made:
         manifest["metadata"]["annotations"] = {FINGERPRINT_ANNOTATION: fingerprint(manifest)}

@@ -30,13 +30,16 @@ class Plan:
     trouble: Cause | None = None
 
 
-def plan(live: Json, objects: Objects, pods: list[Json], settings: Settings) -> Plan:
+def plan(
+    live: Json, objects: Objects, pods: list[Json], settings: Settings, replicas: int | None = None
+) -> Plan:
     """What the pool's objects should be.
 
     Args:
         live: the PythonPool.
         objects: those of its names that there are, ours or not.
         pods: its pods.
+        replicas: how many pods there are to be at the moment; None: as many as the spec says.
     """
     try:
         pool = _read(live)
@@ -50,7 +53,7 @@ def plan(live: Json, objects: Objects, pods: list[Json], settings: Settings) -> 
         if found and not is_ours(found, live):
             return Plan((), _taken(kind, found))
     data = files(pool, objects.get(CONFIG_MAP), pods)
-    return Plan(tuple(children(pool, image, data, settings)))
+    return Plan(tuple(children(pool, image, data, settings, replicas)))
 
 
 def is_ours(found: Json, pool: Json) -> bool:

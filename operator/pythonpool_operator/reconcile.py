@@ -9,14 +9,16 @@ import logging
 from dataclasses import dataclass
 
 from pythonpool.clock import Clock, timestamp
-from pythonpool_operator.causes import Cause, cause_of_pool, one_line
+from pythonpool_operator.causes import Cause, cause_of_pool, one_line, too_old
 from pythonpool_operator.cluster import ApiError, Cluster
 from pythonpool_operator.compare import fingerprint, is_level, project
 from pythonpool_operator.conditions import count_workers, status_manifest, status_of
 from pythonpool_operator.events import news
 from pythonpool_operator.keyqueue import TryAgain
-from pythonpool_operator.kinds import DEPLOYMENT, EVENT, POOL, Json, Key, Kind
-from pythonpool_operator.plan import Objects, is_leaving, names_of, plan
+from pythonpool_operator.kinds import DEPLOYMENT, EVENT, POD, POOL, Json, Key, Kind
+from pythonpool_operator.plan import Objects, is_leaving, is_ours, names_of, plan
+from pythonpool_operator.replicas import COST_ANNOTATION, Size, size_of
+from pythonpool_operator.routers import Routers
 from pythonpool_operator.settings import Settings
 from pythonpool_operator.store import Store
 
@@ -34,8 +36,11 @@ class _Applied:
 class Reconciler:
     """Brings pools to their form."""
 
-    def __init__(self, cluster: Cluster, store: Store, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, routers: Routers, store: Store, settings: Settings, clock: Clock
+    ) -> None:
         self._cluster = cluster
+        self._routers = routers
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -53,13 +58,17 @@ class Reconciler:
             return live is not None
         try:
             objects = await self._observe(key, live)
-            decided = plan(live, objects, self._store.pods(key), self._settings)
+            pods = self._store.pods(key)
+            size = await self._size(key, live, objects.get(DEPLOYMENT), pods)
+            decided = plan(live, objects, pods, self._settings, size.replicas)
             trouble = decided.trouble
             for kind, manifest in decided.wanted:
+                if kind is DEPLOYMENT:
+                    await self._price(key, size)
                 trouble = await self._level(key, kind, manifest, objects.get(kind))
                 if trouble:
                     break
-            await self._report(key, live, trouble)
+            await self._report(key, live, trouble, size)
         except ApiError as error:
             raise TryAgain(str(error)) from error
         return True
@@ -79,6 +88,30 @@ class Reconciler:
                 raise TryAgain(f"{kind} {found['metadata']['name']} is still being deleted")
         return objects
 
+    async def _size(self, key: Key, pool: Json, live: Json | None, pods: list[Json]) -> Size:
+        """How many pods now; nothing is taken away, or begun, on an old word of the routers."""
+        desired, surges = pool["spec"].get("replicas", 1), not pool["spec"].get("gpu")
+        if live is None or not is_ours(live, pool):
+            return Size(desired)
+        size = size_of(desired, live, pods, self._routers.load(key), surges=surges)
+        before = live["spec"].get("replicas", 0)
+        if size.replicas < before or size.replicas > max(before, desired):
+            fresh = await self._routers.fresh(key)
+            size = size_of(desired, live, self._store.pods(key), fresh, surges=surges)
+        return size
+
+    async def _price(self, key: Key, size: Size) -> None:
+        """Say which pods are to go first, just before there are fewer."""
+        for name, cost in size.costs.items():
+            annotations = {COST_ANNOTATION: str(cost)}
+            try:
+                pod = await self._cluster.annotate(POD, key.namespace, name, annotations)
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+            else:
+                self._store.put(POD, pod)
+
     async def _level(self, key: Key, kind: Kind, wanted: Json, live: Json | None) -> Cause | None:
         """Apply an object unless it is as it should be; why it was refused."""
         applied = self._applied.setdefault(key, {})
@@ -94,13 +127,15 @@ class Reconciler:
         _log.info("%s: %s %s", key, kind, "changed" if live else "made")
         return None
 
-    async def _report(self, key: Key, live: Json, trouble: Cause | None) -> None:
+    async def _report(self, key: Key, live: Json, trouble: Cause | None, size: Size) -> None:
         deployment = self._store.child(key, DEPLOYMENT, key.name)
         gpu = live["spec"].get("gpu") or {}
-        cause = trouble or cause_of_pool(
-            deployment, self._store.pods(key), gpu.get("resourceName") if gpu else None
-        )
-        workers = count_workers(live["spec"].get("replicas", 1), deployment)
+        pods, load = self._store.pods(key), self._routers.load(key)
+        resource = gpu.get("resourceName") if gpu else None
+        old = too_old(pods, load)
+        cause = trouble or old.cause or cause_of_pool(deployment, pods, resource)
+        desired = live["spec"].get("replicas", 1)
+        workers = count_workers(desired, deployment, size, old.count)
         seconds = self._clock.time()
         status = status_of(live, workers, cause, timestamp(seconds))
         before = live.get("status")

@@ -36,6 +36,9 @@ class Settings:
         router_service: headless Service in the pool's namespace that names all routers.
         link_port: TCP port of the routers for links.
         link_ca: ConfigMap in the pool's namespace whose `ca.crt` signs the routers' certificates.
+        load_host: where routers tell their load; empty: at the addresses of `router_service`.
+        load_port: their monitoring port.
+        load_seconds: they are asked again after this long, give or take a fifth.
         audience: of the agents' tokens.
         dns_cidrs: address ranges of DNS servers beside the pods labelled `k8s-app: kube-dns`.
         monitoring_port: of /metrics, /livez, /readyz; 0: any free one.
@@ -51,6 +54,9 @@ class Settings:
     router_service: str = "pythonpool-links"
     link_port: int = 7443
     link_ca: str = "pythonpool-link-ca"
+    load_host: str = ""
+    load_port: int = 9090
+    load_seconds: float = 10.0
     audience: str = "pythonpool-link"
     dns_cidrs: tuple[str, ...] = ()
     monitoring_port: int = 8081
@@ -75,6 +81,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         router_service=said.router_service,
         link_port=said.link_port,
         link_ca=said.link_ca,
+        load_host=said.load_host,
+        load_port=said.load_port,
+        load_seconds=said.load_seconds,
         audience=said.audience,
         dns_cidrs=tuple(said.dns_cidr),
         monitoring_port=said.monitoring_port,
@@ -106,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--router-service", default="pythonpool-links", metavar="NAME")
     add("--link-port", type=int, default=7443, metavar="PORT")
     add("--link-ca", default="pythonpool-link-ca", metavar="CONFIGMAP")
+    add("--load-host", default="", metavar="HOST", help="of routers; default: their Service")
+    add("--load-port", type=int, default=9090, metavar="PORT", help="of routers, for monitoring")
+    add("--load-seconds", type=float, default=10.0, metavar="SECONDS")
     add("--audience", default="pythonpool-link")
     add("--dns-cidr", action="append", default=[], metavar="CIDR", help="DNS outside of pods")
     add("--monitoring-port", type=int, default=8081, metavar="PORT")

@@ -30,6 +30,10 @@ class Store:
         """All pools."""
         return list(self._pools)
 
+    def namespaces(self) -> set[str]:
+        """Those that have pools."""
+        return {key.namespace for key in self._pools}
+
     def child(self, key: Key, kind: Kind, name: str) -> Json | None:
         """An object of a pool."""
         return self._children.get(key, {}).get((kind, name))

@@ -17,6 +17,11 @@ from cluster.kube.processes import Ground
 from cluster.kube.programs import program, provide
 from cluster.kube.steps import run
 
+ESTABLISHED = (
+    # By path: `--for=condition=…` fails on a CRD so new that it has no conditions at all.
+    '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True',
+    "crd/pythonpools.pythonpool.dev",
+)
 PARTS = ("kube-apiserver", "etcd", "kubectl")
 
 
@@ -63,8 +68,7 @@ def api_server() -> Iterator[ApiServer]:
 def install_crds(server: ApiServer) -> None:
     """Apply crds/ and wait until PythonPools are served."""
     server.kubectl("apply", "-f", str(CHECKOUT / "crds"))
-    crd = "crd/pythonpools.pythonpool.dev"
-    server.kubectl("wait", "--for=condition=Established", crd, "--timeout=20s")
+    server.kubectl("wait", *ESTABLISHED, "--timeout=20s")
 
 
 def _free_ports(count: int) -> list[int]:
