@@ -208,6 +208,16 @@ class Space:
         return dict(self.api.wait(has_reason))
 
 
+def new_space(api: Api, name: str) -> Space:
+    """A new namespace named after a test."""
+    label = "".join(letter if letter.isalnum() else "-" for letter in name.lower())[-60:].strip("-")
+    api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": label}})
+    # Made by a controller elsewhere.
+    accounts = f"/api/v1/namespaces/{label}/serviceaccounts"
+    api.ask("POST", accounts, {"metadata": {"name": "default"}})
+    return Space(api, label)
+
+
 class OperatorProcess:
     """A running operator; `log` has what it said, `token_file` its token."""
 
