@@ -10,6 +10,9 @@ from pythonpool.names import SessionHandle
 
 MAX_QUEUE_TIMEOUT_SECONDS = 3600
 MIN_TIMEOUT_SECONDS = 0.001
+MAX_TIMEOUT_SECONDS = 86_400
+"""No pool may allow more; known before the pool is, so that a wrong query is 400 also where the
+session or the pool is gone."""
 
 # As many places as any program prints: 0.1 + 0.2 has 17 of them.
 _DECIMAL = re.compile(r"\d{1,9}(\.\d{1,40})?\Z", re.ASCII)
@@ -137,19 +140,22 @@ def _times(query: bytes) -> tuple[int | None, float | None, PythonPoolError | No
     except InvalidArgument as error:
         return None, None, error
     timeout, queue_timeout = values.get("timeout"), values.get("queue_timeout")
-    if timeout is not None and timeout < MIN_TIMEOUT_SECONDS:
-        return None, None, InvalidArgument(f"timeout is {timeout:g}, it must be 0.001 or more")
+    if timeout is not None and not MIN_TIMEOUT_SECONDS <= timeout <= MAX_TIMEOUT_SECONDS:
+        return None, None, _outside("timeout", timeout, "0.001", MAX_TIMEOUT_SECONDS)
     if queue_timeout is not None and queue_timeout > MAX_QUEUE_TIMEOUT_SECONDS:
-        return (
-            None,
-            None,
-            InvalidArgument(f"queue_timeout is {queue_timeout:g}, it must be from 0 to 3600"),
-        )
+        return None, None, _outside("queue_timeout", queue_timeout, "0", MAX_QUEUE_TIMEOUT_SECONDS)
     timeout_ms = None if timeout is None else max(round(timeout * 1000), 1)
     return timeout_ms, queue_timeout, None
 
 
+def _outside(key: str, value: float, least: str, most: int) -> InvalidArgument:
+    return InvalidArgument(f"{key} is {value:.10g}, it must be from {least} to {most}")
+
+
 def _decimal(key: str, text: str) -> float:
     if not _DECIMAL.match(text):
-        raise InvalidArgument(f"{key} is {text[:40]!r}, it must be a decimal number of seconds")
+        raise InvalidArgument(
+            f"{key} is {text[:40]!r}, it must be a decimal number of seconds, such as 2.5, "
+            "without sign and exponent"
+        )
     return float(text)

@@ -42,6 +42,9 @@ def test_times() -> None:
         (b"/v1/execute/echo?timeout=0.0001", "0.001"),
         (b"/v1/execute/echo?timeout=", "decimal"),
         (b"/v1/execute/echo?timeout=nan", "decimal"),
+        (b"/v1/execute/echo?timeout=1e3", "exponent"),
+        (b"/v1/execute/echo?queue_timeout=1e-05", "exponent"),
+        (b"/v1/execute/echo?timeout=86400.001", "86400.001, it must be from 0.001 to 86400"),
         (b"/v1/execute/echo?timeout=1_0", "decimal"),
         (b"/v1/execute/echo?timeout=+1", "decimal"),
         (b"/v1/execute/echo?timeout=-1", "decimal"),
@@ -75,6 +78,14 @@ def test_a_handle_that_is_none_is_not_found() -> None:
     error = parse_target(b"/v1/sessions/abc/execute/echo").error
     assert error is not None
     assert error.code == "session_not_found"
+
+
+def test_a_wrong_query_is_told_before_the_session_is_looked_for() -> None:
+    """400 also where its pool, worker or the session itself is gone."""
+    for query in (b"timeout=86401", b"queue_timeout=3601", b"timeout=0"):
+        error = parse_target(f"/v1/sessions/{SESSION}/execute/echo?".encode() + query).error
+        assert error is not None
+        assert error.code == "invalid_argument", query
 
 
 def test_targets_are_remembered_within_bounds() -> None:

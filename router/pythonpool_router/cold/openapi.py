@@ -24,13 +24,13 @@ _TIMES = [
         "name": "timeout",
         "in": "query",
         "description": "Seconds to run, counted from when the worker takes the call; at most the "
-        "pool's maxTimeoutSeconds.",
+        "pool's maxTimeoutSeconds. Without sign and exponent.",
         "schema": {"type": "number", "minimum": 0.001, "maximum": 86400},
     },
     {
         "name": "queue_timeout",
         "in": "query",
-        "description": "Seconds to wait for a slot; 0: do not wait.",
+        "description": "Seconds to wait for a slot; 0: do not wait. Without sign and exponent.",
         "schema": {"type": "number", "minimum": 0, "maximum": 3600},
     },
 ]
