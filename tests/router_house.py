@@ -305,11 +305,15 @@ class RouterHouse:
         fresh.rename(self.folder / "pools.json")
 
     async def start(
-        self, *arguments: str, index: int = 0, passes: Sequence[int] = ()
+        self, *arguments: str, index: int = 0, passes: Sequence[int] = (), files: int = 0
     ) -> asyncio.subprocess.Process:
-        """Start a router, which inherits the descriptors `passes`, and wait until it answers."""
+        """Start a router, which inherits the descriptors `passes`, and wait until it answers.
+
+        It may open so many `files`; 0: as many as this process.
+        """
+        limited = ("sh", "-c", f'ulimit -n {files} && exec "$@"', "sh") if files else ()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pythonpool_router",
+            *limited, sys.executable, "-m", "pythonpool_router",
             *self.home_arguments(index),
             "--unix", str(self.path(index)),
             "--token-file", str(self.folder / "token"),

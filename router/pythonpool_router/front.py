@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         deadline: monotonic seconds at which `expired` is to be called.
+        began_at: when its idle time, or the body that it waits for, began.
         is_stuck: the caller takes no bytes at the moment.
     """
 
@@ -50,11 +51,8 @@ class Connection(asyncio.Protocol):
         self._plan: tuple[Target, Caller | None] | None = None
         self._answer: Answer | None = None
         self._bridge: Bridge | None = None
-        self._has_begun = False
-        self._began_at = 0.0
-        self._is_closing = False
-        self._is_paused = False
-        self._stuck_at = 0.0
+        self._has_begun = self._is_closing = self._is_paused = False
+        self.began_at = self._stuck_at = 0.0
         self._stuck_bytes = 0
         self._transport: asyncio.Transport
 
@@ -84,7 +82,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=_WRITE_HIGH)
         self._connections.add(self)
-        self.deadline = self._loop.time() + IDLE_SECONDS
+        self.began_at = self._loop.time()
+        self.deadline = self.began_at + HEAD_SECONDS
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the present request, or of those behind it."""
@@ -138,8 +137,8 @@ class Connection(asyncio.Protocol):
         if self._plan is None:
             if not self._admit(request):
                 return
-            self._began_at = self._loop.time()
-            self.deadline = self._began_at + SLOT_WAITS_SECONDS
+            self.began_at = self._loop.time()
+            self.deadline = self.began_at + SLOT_WAITS_SECONDS
             if request.named.get(b"expect", b"").lower() == b"100-continue":
                 self._transport.write(responses.CONTINUE)
         if self._is_too_long(request):
@@ -213,7 +212,8 @@ class Connection(asyncio.Protocol):
         if is_last:
             self._close()
             return
-        self.deadline = self.site.now + IDLE_SECONDS
+        self.began_at = self.site.now
+        self.deadline = self.began_at + IDLE_SECONDS
         intake = self._intake
         if intake.held_bytes or len(intake.requests) > 1:
             self._loop.call_soon(self._next)
@@ -349,7 +349,7 @@ class Connection(asyncio.Protocol):
         if target is not None and target.is_execute and self.site.dispatcher is not None:
             pool = self.dispatcher.pools.by_name.get(target.pool)
         could_run = pool is None or (bool(pool.idle) and not pool.queued)
-        if now - self._began_at >= BODY_SECONDS or (target and target.is_execute and could_run):
+        if now - self.began_at >= BODY_SECONDS or (target and target.is_execute and could_run):
             self._give_up(RequestTimeout("the body came too slowly"))
         else:
             self.deadline = now + CHECK_SECONDS

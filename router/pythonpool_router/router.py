@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import gc
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pythonpool import names
 from pythonpool.clock import Clock, SystemClock
 from pythonpool_router import listeners
+from pythonpool_router.accepting import Acceptor, Crowd, room_for_callers
 from pythonpool_router.access import Access, TokenFile
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.front import Connection
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _log = Logger()
 
 SWEEP_SECONDS = 0.5
+MAX_WATCHERS = 16
+"""Connections to the monitoring port: probes have room of their own, whatever callers do."""
 
 
 class Router:
@@ -68,8 +72,9 @@ class Router:
         limit = settings.max_body_bytes
         self.site = Site(create_app(self), guard, self.dispatcher, limit, state)
         self.monitoring = Site(create_monitoring_app(self), None, None, limit, state)
-        self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._crowd = Crowd(room_for_callers())
+        self._watchers = Crowd(MAX_WATCHERS)
+        self._servers: list[Acceptor] = []
         self._link_server: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -83,9 +88,9 @@ class Router:
         """
         settings = self.settings
         if settings.monitoring_fd is not None:
-            await self._serve(listeners.on_descriptor(self._watcher, settings.monitoring_fd))
+            self._watched(socket.socket(fileno=settings.monitoring_fd))
         if settings.monitoring is not None:
-            await self._serve(listeners.on_tcp(self._watcher, settings.monitoring))
+            self._watched(*listeners.tcp_listeners(settings.monitoring))
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
         if self.home is None:
             self.pools.read()
@@ -93,11 +98,11 @@ class Router:
             return
         self._link_server = await self._listen_for_links()
         if settings.unix is not None:
-            await self._serve(listeners.on_unix(self._caller, settings.unix))
+            self._serve(listeners.unix_listener(settings.unix))
         if settings.listen_fd is not None:
-            await self._serve(listeners.on_descriptor(self._caller, settings.listen_fd))
+            self._serve(socket.socket(fileno=settings.listen_fd))
         if settings.listen is not None:
-            await self._serve(listeners.on_tcp(self._caller, settings.listen))
+            self._serve(*listeners.tcp_listeners(settings.listen))
         self._health_task = self._loop.create_task(self.health.run())
         gc.collect()
         gc.freeze()
@@ -128,7 +133,7 @@ class Router:
     async def run(self) -> None:
         """Serve until `stop`, then drain and close."""
         await self._stopping.wait()
-        for connection in list(self._connections):
+        for connection in self._connections:
             if connection.is_idle and not self.settings.linger_seconds:
                 connection.abort()
         await asyncio.sleep(self.settings.linger_seconds)
@@ -143,7 +148,7 @@ class Router:
                         self.dispatcher.refuse_waiting()
                     await asyncio.sleep(0.02)
         self.dispatcher.refuse_waiting()
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.abort()
         if self._health_task is not None:
             self._health_task.cancel()
@@ -153,8 +158,11 @@ class Router:
         if self.home is not None:
             await self.home.close()
 
-    async def _serve(self, opening: Awaitable[asyncio.Server]) -> None:
-        self._servers.append(await opening)
+    def _serve(self, *sockets: socket.socket) -> None:
+        self._servers += [Acceptor(each, self._caller, self._crowd) for each in sockets]
+
+    def _watched(self, *sockets: socket.socket) -> None:
+        self._servers += [Acceptor(each, self._watcher, self._watchers) for each in sockets]
 
     async def _listen_for_links(self) -> asyncio.Server:
         link, certificate = self.settings.link, self.settings.link_certificate
@@ -177,10 +185,14 @@ class Router:
         return not self._stopping.is_set()
 
     def _caller(self) -> Connection:
-        return Connection(self.site, self._connections)
+        return Connection(self.site, self._crowd.connections)
 
     def _watcher(self) -> Connection:
-        return Connection(self.monitoring, self._connections)
+        return Connection(self.monitoring, self._watchers.connections)
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [*self._crowd.connections, *self._watchers.connections]
 
     def _sweep(self) -> None:
         """The deadlines of all connections, twice a second."""
@@ -189,7 +201,7 @@ class Router:
         if self.home is not None:
             self._refresh_token()
         now = self._loop.time()
-        for connection in list(self._connections):
+        for connection in self._connections:
             if connection.deadline <= now:
                 connection.expired(now)
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
