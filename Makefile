@@ -1,5 +1,5 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
-.PHONY: demo up test check soak bench cluster images cluster-down clean
+.PHONY: demo up test check soak fuzz bench cluster images cluster-down clean
 
 demo:  ## the main job on this machine: three pools, three examples, everything stopped again
 	@.ci/venv dspy,neural
@@ -20,6 +20,10 @@ soak:  ## faults by seed under load: make soak MINUTES=20 SEED=7; SEEDS=10 runs 
 	@.venv/bin/python tests/soak/soak.py --seed $(or $(SEED),1) --seeds $(or $(SEEDS),1) \
 	  --seconds $$((60 * $(or $(MINUTES),1))) --scenario $(or $(SCENARIO),fire) \
 	  --variant $(or $(VARIANT),plain) $(if $(KEEP),--keep $(KEEP))
+
+fuzz:  ## requests made by seed against a router: make fuzz N=10000 SEED=7
+	@.ci/venv test
+	@.venv/bin/python tests/hostile/fuzz.py --number $(or $(N),10000) --seed $(or $(SEED),1)
 
 bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these
 	@.ci/venv dspy
