@@ -19,15 +19,15 @@ from pythonpool_router.site import Site
 from pythonpool_router.target import Target, known_target
 from pythonpool_router.uploads import HELD_BYTES
 
-HEAD_SECONDS = 35.0
+HEAD_SECONDS = BODY_SECONDS = 35.0
 IDLE_SECONDS = 75.0
 STUCK_SECONDS = 30.0
-BODY_SECONDS = 35.0
 SLOT_WAITS_SECONDS = 2.0
 LINGER_SECONDS = 5.0
 CHECK_SECONDS = 0.5
 NEVER = float("inf")
 
+_CLOSE = (b"Connection", b"close")
 _AHEAD_BYTES = _WRITE_HIGH = 65_536
 
 
@@ -94,7 +94,8 @@ class Connection(asyncio.Protocol):
         if intake.requests:
             if intake.held_bytes > _AHEAD_BYTES:
                 self._pause()
-            self._advance()
+            if not intake.is_turning:
+                self._advance()
         elif not self._has_begun:
             self._has_begun = True
             self.deadline = self._loop.time() + HEAD_SECONDS
@@ -216,6 +217,7 @@ class Connection(asyncio.Protocol):
         self.deadline = self.began_at + IDLE_SECONDS
         intake = self._intake
         if intake.held_bytes or len(intake.requests) > 1:
+            intake.is_turning = True
             self._loop.call_soon(self._next)
         else:
             intake.requests.clear()
@@ -246,9 +248,7 @@ class Connection(asyncio.Protocol):
 
     def head(self, status: int, fields: responses.Fields) -> bytes:
         """The head of an answer, with Date, and `Connection: close` where it is the last."""
-        more = [(b"Date", self.site.date)]
-        if self.is_last:
-            more.append((b"Connection", b"close"))
+        more = [(b"Date", self.site.date), *([_CLOSE] if self.is_last else ())]
         return responses.head(status, [*fields, *more])
 
     def answer_problem(

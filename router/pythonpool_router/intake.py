@@ -22,6 +22,8 @@ class Intake:
         requests: the first is the one to serve; those behind it came in one slice with it.
         held_bytes: raw bytes that wait until the first is served.
         is_broken: what comes is not HTTP/1.1; nothing is read any more.
+        is_turning: the first request is served, and `next` will be called: it must not be served
+            again for bytes that come in between.
     """
 
     __slots__ = (
@@ -35,6 +37,7 @@ class Intake:
         "held_bytes",
         "in_head",
         "is_broken",
+        "is_turning",
         "requests",
     )
 
@@ -42,6 +45,7 @@ class Intake:
         self.requests: deque[Request] = deque()
         self.held_bytes = 0
         self.is_broken = False
+        self.is_turning = False
         self.in_head = False
         self._current: Request | None = None
         self._target = b""
@@ -84,6 +88,7 @@ class Intake:
 
     def next(self) -> None:
         """The first request is served: forget it and read on."""
+        self.is_turning = False
         self.requests.popleft()
         if not self.requests and self._held:
             held, self._held = self._held, []

@@ -1,6 +1,7 @@
 """What the front takes and what it refuses: strict HTTP, who may come in, and in which order."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -84,6 +85,34 @@ async def test_pipelined_requests_are_answered_in_order(house: RouterHouse) -> N
     for number in range(200):
         caller.request("POST", "/v1/pools/general/execute/echo", b"%d" % number)
     assert [(await caller.reply()).body for _ in range(200)] == [b"%d" % n for n in range(200)]
+
+
+async def test_bytes_that_come_with_the_answer_run_nothing_twice(tmp_path: Path) -> None:
+    """The rest of a second request and the first one's result come in one turn of the loop."""
+    async with router_house(tmp_path) as house:
+        house.pool("general")
+        router = await house.start()
+        worker = await house.worker("general")
+        caller = await house.caller()
+        first, second = (
+            (EXECUTE + HEAD + f"Content-Length: 3\r\n\r\n[{number}]").encode() for number in (1, 2)
+        )
+        caller.send(first)
+        sent = await worker.call()
+        caller.send(second[:20])
+        await house.ask("GET", "/livez")  # the router has read them meanwhile
+
+        router.send_signal(signal.SIGSTOP)
+        worker.result(sent.number, b"[1]")
+        caller.send(second[20:40])
+        router.send_signal(signal.SIGCONT)
+
+        assert (await caller.reply()).body == b"[1]"
+        caller.send(second[40:])
+        following = await worker.call()
+        assert following.call.body == b"[2]"
+        worker.result(following.number, b"[2]")
+        assert (await caller.reply()).body == b"[2]"
 
 
 async def test_a_broken_request_behind_a_good_one(house: RouterHouse) -> None:
