@@ -70,7 +70,7 @@ BUDGETS: dict[str, Budget] = {
     "starts.general": _most(2),
     "overload.goodput": _least(0.95),
     "overload.refusal-p99": _each(50),
-    "peers.ray.p50": _most(0.04),
-    "peers.ray.cpu": _most(0.04),
+    "peers.ray.1.p50": _most(0.04),
+    "peers.ray.16.cpu": _most(0.04),
 }
 """In the units of their rows."""

@@ -100,6 +100,18 @@ class Caller:
         return value
 
 
+def answers(port: int, path: str, body: bytes) -> bool:
+    """Whether a POST is answered 200 there."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 @contextmanager
 def up(
     folder: Path, manifest: Path, answers: str, args: object = None, routers: int = 1

@@ -28,6 +28,7 @@ def machine() -> dict[str, object]:
         "packages": {name: _installed(name) for name in PACKAGES},
         "nginx": said("nginx", "-v"),
         "haproxy": said("haproxy", "-v"),
+        "wrk": said("wrk", "-v"),
         "strace": said("strace", "-V"),
         "gcc": said("gcc", "--version"),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OUT = HERE / "out"
 NATIVE = OUT / "native"
-PEERS = ("nginx", "haproxy", "strace", "gcc")
+PEERS = ("nginx", "haproxy", "wrk", "strace", "gcc")
 
 
 def install_peers() -> None:
@@ -74,7 +74,7 @@ class Load:
 
 
 class LoadFailedError(Exception):
-    """An answer was not 2xx, or a connection broke: the run is worth nothing."""
+    """An answer was not 2xx or none came, or a connection broke: the run is worth nothing."""
 
 
 class RunningLoad:
@@ -106,7 +106,10 @@ class RunningLoad:
             self._process.kill()
         if self._process.returncode:
             raise LoadFailedError(f"{self._target}: {error.strip()}")
-        return Load(**json.loads(out))
+        load = Load(**json.loads(out))
+        if not load.calls:
+            raise LoadFailedError(f"{self._target}: no answer came in {load.seconds:g} s")
+        return load
 
 
 def run_load(

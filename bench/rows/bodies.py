@@ -13,13 +13,13 @@ from bench.turns import take_turns
 
 MIB = 1_048_576
 _NAMES = ("router", "nginx", "haproxy")
-_SIZES = {"1kB": 1_000, "100kB": 100_000, "10MB": 10_000_000}
+SIZES = {"1kB": 1_000, "100kB": 100_000, "10MB": 10_000_000}
 
 
 def measure(folder: Path, effort: Effort) -> list[Row]:
     """More than four of 10 MB at a time is a matter of the buffers of the kernel."""
     rows: list[Row] = []
-    requests = {name: _request(folder, name, size) for name, size in _SIZES.items()}
+    requests = {name: _request(folder, name, size) for name, size in SIZES.items()}
     with contenders(folder) as found:
         for name, request in requests.items():
             cpu = only_cpu(
@@ -28,7 +28,7 @@ def measure(folder: Path, effort: Effort) -> list[Row]:
                     effort.rounds,
                     effort.chance,
                     lambda who, request=request: cpu_and_load(  # type: ignore[misc]
-                        found[who], "tcp", 4, effort.seconds, request
+                        found[who], "tcp", 4, max(effort.seconds, 0.8), request
                     ),
                 )
             )

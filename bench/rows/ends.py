@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.figures import Row, spread
-from bench.local import Caller, Home, up
+from bench.local import Caller, up
 from bench.manifests import execute, manifest
 from bench.processes import wait_until
 from bench.registry import Effort
@@ -22,7 +23,7 @@ _NAMES = {
     "kill-error": "kill -9 of an executor to the answer 502",
     "kill-next": "that answer to the next answer, by the standby",
     "kill-standby": "the same, over an ordinary call of the same round",
-    "kill-fork": "kill -9 of executor and standby to the next answer, by a fork",
+    "kill-fork": "kill -9 of an executor and then its standby to the next answer, by a fork",
 }
 
 
@@ -34,18 +35,18 @@ def measure(folder: Path, effort: Effort) -> list[Row]:
     with up(folder / "ends", manifest(folder / "ends", spec), _ECHO) as home:
         caller = home.caller()
         timed["call"] = [_ms(lambda: caller.call(_ECHO)) for _ in range(rounds * 20)]
-        timed["session"] = [_session(caller) for _ in range(rounds * 4)]
+        timed["session"] = [_settled(lambda: _session(caller)) for _ in range(rounds * 4)]
         for _ in range(rounds):
             late, following = _timeout(caller)
             timed["timeout-answer"].append(late)
             timed["timeout-slot"].append(following)
         for _ in range(rounds):
             ordinary = _ms(lambda: caller.call(_ECHO))
-            error, following = _killed(home, caller)
+            error, following = _killed(home.caller(), caller)
             timed["kill-error"].append(error)
             timed["kill-next"].append(following)
             timed["kill-standby"].append(following - ordinary)
-        timed["kill-fork"] = [_forked(home, caller) for _ in range(rounds)]
+        timed["kill-fork"] = [_settled(lambda: forked_ms(caller)) for _ in range(rounds)]
     return [Row(f"ends.{name}", f"{_NAMES[name]}, ms", spread(v)) for name, v in timed.items()]
 
 
@@ -55,10 +56,14 @@ def _ms(action: Callable[[], object]) -> float:
     return (time.monotonic() - began) * 1e3
 
 
+def _settled(action: Callable[[], float]) -> float:
+    """After a while in which a standby has been renewed."""
+    time.sleep(0.15)
+    return action()
+
+
 def _session(caller: Caller) -> float:
     made: list[str] = []
-    # The standby is renewed after each: its fork must not be counted into the next.
-    time.sleep(0.15)
     took = _ms(lambda: made.append(caller.call("/v1/sessions", {"pool": "bench"})["session_id"]))
     caller.ask("DELETE", f"/v1/sessions/{made[0]}")
     return took
@@ -72,9 +77,9 @@ def _timeout(caller: Caller) -> tuple[float, float]:
     return _ms(overrun) - 200, _ms(lambda: caller.call(_ECHO))
 
 
-def _killed(home: Home, caller: Caller) -> tuple[float, float]:
+def _killed(other: Caller, caller: Caller) -> tuple[float, float]:
     victim = int(caller.call(execute("pid")))
-    other, ended = home.caller(), threading.Event()
+    ended = threading.Event()
     moments: list[float] = []
 
     def wait_for_error() -> None:
@@ -97,14 +102,25 @@ def _busy(caller: Caller, path: str) -> bool:
     return bool(caller.ask("GET", path)[1]["busy"] == 1)
 
 
-def _forked(home: Home, caller: Caller) -> float:
-    # Executors that only die are started again more slowly; one that has answered begins anew.
-    time.sleep(1.0)
-    caller.call(_ECHO)
-    pids = home.executors()
-    began = time.monotonic()
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    while caller.ask("POST", _ECHO, {})[0] != 200:
-        pass
+def forked_ms(caller: Caller) -> float:
+    """Kill the executor, and the standby as soon as it has answered: a fork answers next.
+
+    A standby that dies without having had a call would be started again more slowly, as one that
+    can not start.
+    """
+    _kill(caller)
+    began = _kill(caller)
+    _until_answered(caller, _ECHO)
     return (time.monotonic() - began) * 1e3
+
+
+def _kill(caller: Caller) -> float:
+    os.kill(int(_until_answered(caller, execute("pid"))), signal.SIGKILL)
+    return time.monotonic()
+
+
+def _until_answered(caller: Caller, path: str) -> Any:
+    while True:
+        status, value = caller.ask("POST", path, {})
+        if status == 200:
+            return value

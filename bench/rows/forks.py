@@ -12,6 +12,7 @@ from bench.manifests import execute, manifest
 from bench.processes import private_bytes
 from bench.registry import Effort
 from bench.rows.bodies import MIB
+from bench.rows.ends import forked_ms
 
 _ECHO = execute("echo")
 _SESSIONS = 4
@@ -23,11 +24,11 @@ def measure(folder: Path, effort: Effort) -> list[Row]:
     rows: list[Row] = []
     for module in modules:
         if not module or find_spec(module) is not None:
-            rows += _rows(folder, module)
+            rows += _rows(folder, module, effort)
     return rows
 
 
-def _rows(folder: Path, module: str) -> list[Row]:
+def _rows(folder: Path, module: str, effort: Effort) -> list[Row]:
     name = module or "bare"
     spec = f"  replicas: 1\n  env:\n    - {{name: PRELOAD, value: '{module}'}}\n"
     at = folder / f"forks-{name}"
@@ -40,6 +41,7 @@ def _rows(folder: Path, module: str) -> list[Row]:
             took.append((time.monotonic() - began) * 1e3)
             pids.append(int(caller.call(f"/v1/sessions/{handle}/execute/pid")))
         forked = [private_bytes(pid) for pid in pids]
+        kills = [forked_ms(caller) for _ in range(effort.rounds)]
     fresh = [_fresh(module) for _ in forked]
     sizes = [size for size, _ in fresh]
     return [
@@ -50,6 +52,9 @@ def _rows(folder: Path, module: str) -> list[Row]:
             spread(size / MIB for size in forked)),
         Row(f"forks.fresh-private.{name}", f"private memory of a fresh interpreter, MiB, {name}",
             spread(size / MIB for size in sizes)),
+        Row(f"forks.kill.{name}",
+            f"kill -9 of an executor and then its standby to the next answer, ms, {name}",
+            spread(kills), 1),
         Row(f"forks.session.{name}", f"session create, one right after the other, ms, {name}",
             spread(took), 1),
         Row(f"forks.fresh.{name}", f"a fresh interpreter that has imported it, ms, {name}",
