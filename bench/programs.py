@@ -47,7 +47,7 @@ def build_native() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the load generator saw. Latencies in microseconds, of the calls that it counted.
+    """What the load generator saw. Latencies in microseconds, from the time a call was due.
 
     Attributes:
         all_calls: answers with 2xx, those of the first tenth too: what CPU is divided by.
@@ -107,8 +107,8 @@ class RunningLoad:
         if self._process.returncode:
             raise LoadFailedError(f"{self._target}: {error.strip()}")
         load = Load(**json.loads(out))
-        if not load.calls:
-            raise LoadFailedError(f"{self._target}: no answer came in {load.seconds:g} s")
+        if not load.max_us and not load.refused:
+            raise LoadFailedError(f"{self._target}: no call began and ended in {load.seconds:g} s")
         return load
 
 

@@ -5,7 +5,8 @@
  * Without a rate the loop is closed: each connection asks again as soon as it has its answer. With one
  * it is open: requests come at random times (Poisson, R a second), and latency counts from the time
  * they were due, whether or not a connection was free then. The first tenth of the time is not counted
- * into latencies and rate, but into `all_calls`.
+ * into latencies and rate, but into `all_calls`. Latencies are of all calls that were due after it, also
+ * of those that are answered after the end; one that nobody was free to make counts as until then.
  *
  * Of several request files each connection has one, in turn. Sixteen @ in a request are a number that
  * is another one each time it is sent. Answers have a length or are chunked. Any that is not 2xx ends
@@ -143,14 +144,16 @@ static void next_for(struct connection *c, double at) {
     else idle[idle_count++] = c;
 }
 
+static void add(struct latencies *to, double seconds) {
+    if (to->count < MAX_SAMPLES) to->values[to->count++] = seconds * 1e6;
+}
+
 static void answered(struct connection *c) {
     double at = now();
     struct latencies *to = c->is_refused ? &refusals : &answers;
     all_calls += !c->is_refused;
-    if (at >= counted_from && at < ends) {
-        calls += !c->is_refused;
-        if (to->count < MAX_SAMPLES) to->values[to->count++] = (at - c->due) * 1e6;
-    }
+    if (at >= counted_from && at < ends) calls += !c->is_refused;
+    if (c->due >= counted_from) add(to, at - c->due);
     next_for(c, at);
 }
 
@@ -326,6 +329,7 @@ int main(int argc, char **argv) {
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(c);
         }
     }
+    for (size_t i = waiting_first; i < waiting_end; i++) add(&answers, ends - waiting[i]);
     qsort(answers.values, answers.count, sizeof(float), by_size);
     qsort(refusals.values, refusals.count, sizeof(float), by_size);
     printf("{\"all_calls\": %llu, \"calls\": %llu, \"seconds\": %.4f, \"p50_us\": %.1f, "

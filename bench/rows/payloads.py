@@ -59,5 +59,5 @@ def _in_flight(home: Home, request: Path) -> dict[str, float]:
     before = {role: rss_bytes(pid) for role, pid in pids.items()}
     for pid in pids.values():
         forget_peak(pid)
-    run_load(home.target, 4, 4.0, request)
+    run_load(home.target, 4, 6.0, request)
     return {role: (peak_bytes(pid) - before[role]) / MIB for role, pid in pids.items()}
