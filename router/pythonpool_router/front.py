@@ -11,6 +11,7 @@ from pythonpool_router import responses
 from pythonpool_router.access import Caller
 from pythonpool_router.answers import Answer
 from pythonpool_router.bridge import Bridge
+from pythonpool_router.callersocket import CHECK_SECONDS, NEVER, CallerSocket
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.execute import call_of, give_body
 from pythonpool_router.intake import Intake
@@ -21,40 +22,30 @@ from pythonpool_router.uploads import HELD_BYTES
 
 HEAD_SECONDS = BODY_SECONDS = 35.0
 IDLE_SECONDS = 75.0
-STUCK_SECONDS = 30.0
 SLOT_WAITS_SECONDS = 2.0
-LINGER_SECONDS = 5.0
-CHECK_SECONDS = 0.5
-NEVER = float("inf")
 
 _CLOSE = (b"Connection", b"close")
-_AHEAD_BYTES = _WRITE_HIGH = 65_536
+_AHEAD_BYTES = 65_536
 
 
-class Connection(asyncio.Protocol):
+class Connection(CallerSocket):
     """One connection of a caller.
 
     Attributes:
-        deadline: monotonic seconds at which `expired` is to be called.
         began_at: when its idle time, or the body that it waits for, began.
-        is_stuck: the caller takes no bytes at the moment.
     """
 
     def __init__(self, site: Site, connections: "set[Connection]") -> None:
+        super().__init__()
         self.site = site
-        self.deadline = NEVER
-        self.is_stuck = False
         self._connections = connections
-        self._loop = asyncio.get_running_loop()
         self._intake = Intake()
         self._request: Request | None = None
         self._plan: tuple[Target, Caller | None] | None = None
         self._answer: Answer | None = None
         self._bridge: Bridge | None = None
-        self._has_begun = self._is_closing = self._is_paused = False
-        self.began_at = self._stuck_at = 0.0
-        self._stuck_bytes = 0
-        self._transport: asyncio.Transport
+        self._has_begun = False
+        self.began_at = 0.0
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -78,9 +69,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has connected."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        super().connection_made(transport)
         self._connections.add(self)
         self.began_at = self._loop.time()
         self.deadline = self.began_at + HEAD_SECONDS
@@ -93,22 +82,17 @@ class Connection(asyncio.Protocol):
         intake.feed(data)
         if intake.requests:
             if intake.held_bytes > _AHEAD_BYTES:
-                self._pause()
+                self.pause()
             if not intake.is_turning:
                 self._advance()
         elif not self._has_begun:
             self._has_begun = True
             self.deadline = self._loop.time() + HEAD_SECONDS
 
-    def eof_received(self) -> bool:
-        """A caller that half-closes has gone."""
-        return False
-
     def connection_lost(self, error: Exception | None) -> None:
         """The caller has gone: its call is taken out of the line, or cancelled."""
+        super().connection_lost(error)
         self._connections.discard(self)
-        self.deadline = NEVER
-        self._is_closing = True
         answer, bridge = self._answer, self._bridge
         self._answer = self._bridge = None
         if answer is not None and answer.call is not None:
@@ -157,7 +141,7 @@ class Connection(asyncio.Protocol):
         if request.is_whole:
             upload.finish()
         elif not upload.wants_more:
-            self._pause()
+            self.pause()
 
     def _is_too_long(self, request: Request) -> bool:
         limit = self.site.max_body_bytes
@@ -201,7 +185,7 @@ class Connection(asyncio.Protocol):
         if upload is not None:
             self.deadline = self._loop.time() + CHECK_SECONDS
             if not upload.wants_more and not request.is_whole:
-                self._pause()
+                self.pause()
         self.dispatcher.submit(call, target.queue_timeout)
 
     def finished(self) -> None:
@@ -237,14 +221,6 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + HEAD_SECONDS
 
     # -- answers --------------------------------------------------------------------------------
-
-    def write(self, data: bytes) -> None:
-        """Write bytes of the present answer."""
-        self._transport.write(data)
-
-    def abort(self) -> None:
-        """Cut the connection: the answer can not be made whole."""
-        self._transport.abort()
 
     def head(self, status: int, fields: responses.Fields) -> bytes:
         """The head of an answer, with Date, and `Connection: close` where it is the last."""
@@ -298,27 +274,15 @@ class Connection(asyncio.Protocol):
         self.answer_problem(error)
 
     def _close(self) -> None:
-        """Close, but let a caller that still sends read its answer first."""
-        self._is_closing = True
         intake = self._intake
         request = intake.requests[0] if intake.requests else None
-        if request is not None and request.is_whole and not intake.held_bytes:
-            self._transport.close()
-            return
-        self.read_on()
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
-        self.deadline = self._loop.time() + LINGER_SECONDS
+        self.close(request is not None and request.is_whole and not intake.held_bytes)
 
     # -- time and room --------------------------------------------------------------------------
 
-    def expired(self, now: float) -> None:
-        """The deadline has come."""
-        if self.is_stuck:
-            self._check_stuck(now)
-        elif self._is_closing:
-            self._transport.abort()
-        elif self._answer is not None:
+    def overdue(self, now: float) -> None:
+        """The deadline of the present request, or of waiting for one, has come."""
+        if self._answer is not None:
             self._check_answer(now, self._answer)
         elif self._request is not None:
             self._check_body(now, self._request)
@@ -354,47 +318,16 @@ class Connection(asyncio.Protocol):
         else:
             self.deadline = now + CHECK_SECONDS
 
-    def wake_in(self, seconds: float) -> None:
-        """Call the present answer's `tick` in so many seconds."""
-        self.deadline = self._loop.time() + seconds
-
-    def pause_writing(self) -> None:
-        """The caller takes no bytes; thirty seconds of that cut it off."""
-        self.is_stuck = True
-        self._stuck_at = self._loop.time()
-        self._stuck_bytes = self._transport.get_write_buffer_size()
-        self.deadline = self._stuck_at + CHECK_SECONDS
+    def stuck(self, is_stuck: bool) -> None:
+        """The caller takes no (takes) bytes of the present answer."""
         if self._bridge is not None:
-            self._bridge.stuck(True)
-
-    def resume_writing(self) -> None:
-        """The caller takes bytes again."""
-        self.is_stuck = False
+            self._bridge.stuck(is_stuck)
+        if is_stuck:
+            return
         if self._answer is not None:
             self._answer.drained()
-            self.deadline = self._loop.time() + CHECK_SECONDS
+            self.wake_in(CHECK_SECONDS)
         elif self._bridge is not None:
             self.deadline = NEVER
-            self._bridge.stuck(False)
         else:
-            self.deadline = self._loop.time() + IDLE_SECONDS
-
-    def _check_stuck(self, now: float) -> None:
-        waiting = self._transport.get_write_buffer_size()
-        if waiting != self._stuck_bytes:
-            self._stuck_bytes, self._stuck_at = waiting, now
-        if now - self._stuck_at >= STUCK_SECONDS:
-            self._transport.abort()
-        else:
-            self.deadline = now + CHECK_SECONDS
-
-    def _pause(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-
-    def read_on(self) -> None:
-        """There is room for more bytes of the caller."""
-        if self._is_paused:
-            self._is_paused = False
-            self._transport.resume_reading()
+            self.wake_in(IDLE_SECONDS)

@@ -14,6 +14,7 @@ from pythonpool_router.identity import HelloRefused, Identity
 from pythonpool_router.link import Link
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
+from pythonpool_router.turns import hand_over, leave
 from pythonpool_router.workernews import WorkerNews
 from pythonpool_router.workers import Worker
 
@@ -78,11 +79,13 @@ class LinkConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
         transport.set_write_buffer_limits(high=4 * messages.WINDOW)
+        hand_over(transport, self.data_received)
         self._server.connections.add(self)
         self._timer = self._loop.call_later(_HELLO_SECONDS, self.cut, "no HELLO")
 
     def connection_lost(self, error: Exception | None) -> None:
         """The link is gone, with all that was under way on it."""
+        leave(self._transport)
         self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -8,6 +8,7 @@ from pythonpool_router.cold.app import create_app, create_monitoring_app
 from pythonpool_router.logs import Logger
 from pythonpool_router.router import Router
 from pythonpool_router.settings import Settings, parse_settings
+from pythonpool_router.turns import TurnLoop
 
 _log = Logger()
 
@@ -32,7 +33,8 @@ def main() -> int:
     settings = parse_settings()
     keep_buffers_in_heap()
     try:
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=TurnLoop) as runner:
+            runner.run(serve(settings))
     except (OSError, ValueError) as error:
         _log.error("the router can not start", reason=str(error))
         return 1
