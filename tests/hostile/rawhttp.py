@@ -49,11 +49,15 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where to connect, and the token to show there."""
+    """Where to connect, and the token to show there.
+
+    `is_proxy`: it may answer in HTTP/0.9 or HTTP/2, too, to who asks for it.
+    """
 
     host: str
     port: int
     token: str
+    is_proxy: bool = False
 
 
 def marked(data: bytes, token: str) -> tuple[bytes, tuple[str, str]]:
@@ -64,7 +68,10 @@ def marked(data: bytes, token: str) -> tuple[bytes, tuple[str, str]]:
 
 
 async def say(
-    door: Door, data: bytes, pieces: list[int] | None = None, quiet_seconds: float = QUIET_SECONDS
+    door: Door,
+    data: bytes,
+    pieces: list[int] | None = None,
+    quiet_seconds: float = QUIET_SECONDS,
 ) -> Said:
     """Send `data`, cut where `pieces` says; half-close after a silence; read to the end.
 
@@ -78,7 +85,7 @@ async def say(
     sending = asyncio.create_task(_send(writer, text, pieces or []))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            came, said.was_reset = await _receive(reader, writer, quiet_seconds)
+            came, said.was_reset = await _receive(reader, writer, sending, quiet_seconds)
     finally:
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):
@@ -86,7 +93,7 @@ async def say(
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
-    said.answers = answers(came, said.was_reset)
+    said.answers = answers(came, said.was_reset, door.is_proxy)
     return said
 
 
@@ -98,7 +105,10 @@ async def _send(writer: asyncio.StreamWriter, text: bytes, pieces: list[int]) ->
 
 
 async def _receive(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, quiet_seconds: float
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    sending: asyncio.Task[None],
+    quiet_seconds: float,
 ) -> tuple[bytes, bool]:
     came = b""
     has_gone = False
@@ -108,8 +118,9 @@ async def _receive(
                 limit = None if has_gone else quiet_seconds
                 part = await asyncio.wait_for(reader.read(1 << 18), limit)
             except TimeoutError:
-                has_gone = True
-                writer.write_eof()
+                if sending.done():
+                    has_gone = True
+                    writer.write_eof()
                 continue
             if not part:
                 return came, False
@@ -118,14 +129,18 @@ async def _receive(
         return came, True
 
 
-def answers(data: bytes, was_reset: bool = False) -> list[Answer]:
+def answers(data: bytes, was_reset: bool = False, is_proxy: bool = False) -> list[Answer]:
     """The answers in `data`; the last may be cut where the connection was reset.
+
+    With `is_proxy` what is no HTTP/1 is one answer of status 0.
 
     Raises:
         ValueError: they are not well formed.
     """
     found: list[Answer] = []
     while data:
+        if is_proxy and not data.startswith(b"HTTP/1."):
+            return [*found, Answer(0, {}, data)]
         head, end, data = data.partition(b"\r\n\r\n")
         if not end:
             if was_reset:

@@ -51,7 +51,7 @@ class Ended:
 
 
 async def suffer(door: Door, shape: Slow) -> Ended:
-    """Be that caller until the router closes."""
+    """Be that caller until the router closes; before a proxy until it has answered."""
     reader, writer = await asyncio.open_connection(door.host, door.port)
     began = time.monotonic()
     text, _ = marked(shape.at_once, door.token)
@@ -61,6 +61,8 @@ async def suffer(door: Door, shape: Slow) -> Ended:
     with contextlib.suppress(ConnectionError):
         while part := await reader.read(65_536):
             came += part
+            if door.is_proxy and b"\r\n\r\n" in came:
+                break
     seconds = time.monotonic() - began
     dripping.cancel()
     writer.close()
