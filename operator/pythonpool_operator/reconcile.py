@@ -16,6 +16,7 @@ from pythonpool_operator.conditions import count_workers, status_manifest, statu
 from pythonpool_operator.events import news
 from pythonpool_operator.keyqueue import TryAgain
 from pythonpool_operator.kinds import DEPLOYMENT, EVENT, POD, POOL, Json, Key, Kind
+from pythonpool_operator.namesakes import Namesakes
 from pythonpool_operator.plan import Objects, is_leaving, is_ours, names_of, plan
 from pythonpool_operator.replicas import COST_ANNOTATION, Size, size_of
 from pythonpool_operator.routers import Routers
@@ -40,6 +41,7 @@ class Reconciler:
         self, cluster: Cluster, routers: Routers, store: Store, settings: Settings, clock: Clock
     ) -> None:
         self._cluster = cluster
+        self._namesakes = Namesakes(cluster)
         self._routers = routers
         self._store = store
         self._settings = settings
@@ -74,12 +76,12 @@ class Reconciler:
         return True
 
     async def _observe(self, key: Key, pool: Json) -> Objects:
-        """The pool's objects; what the watch does not know is asked for: it may be a stranger's."""
+        """The pool's objects; those that the watch does not know may be a stranger's."""
         names = names_of(key.name)
         known = {kind: self._store.child(key, kind, name) for kind, name in names}
         asked = [(kind, name) for kind, name in names if known[kind] is None]
         answers = await asyncio.gather(
-            *(self._cluster.get(kind, key.namespace, name) for kind, name in asked)
+            *(self._namesakes.find(kind, key.namespace, name) for kind, name in asked)
         )
         known |= {kind: answer for (kind, _), answer in zip(asked, answers, strict=True)}
         objects = {kind: found for kind, found in known.items() if found is not None}

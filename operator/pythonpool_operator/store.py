@@ -21,6 +21,7 @@ class Store:
     def __init__(self) -> None:
         self._pools: dict[Key, Json] = {}
         self._children: dict[Key, dict[tuple[Kind, str], Json]] = {}
+        self._named: dict[tuple[Kind, str, str], Json] = {}
 
     def pool(self, key: Key) -> Json | None:
         """The live PythonPool."""
@@ -35,8 +36,8 @@ class Store:
         return {key.namespace for key in self._pools}
 
     def child(self, key: Key, kind: Kind, name: str) -> Json | None:
-        """An object of a pool."""
-        return self._children.get(key, {}).get((kind, name))
+        """An object by the name that one of the pool has, whatever pool its label names."""
+        return self._named.get((kind, key.namespace, name))
 
     def pods(self, key: Key) -> list[Json]:
         """The pods of a pool."""
@@ -57,7 +58,8 @@ class Store:
         if kind is POOL:
             self._pools[key] = trimmed(kind, live)
         else:
-            self._children.setdefault(key, {})[kind, name] = trimmed(kind, live)
+            kept = self._named[kind, key.namespace, name] = trimmed(kind, live)
+            self._children.setdefault(key, {})[kind, name] = kept
         return True
 
     def remove(self, kind: Kind, live: Json) -> bool:
@@ -78,6 +80,7 @@ class Store:
         if _uid(mine.get((kind, name))) != uid:
             return False
         del mine[kind, name]
+        self._named.pop((kind, key.namespace, name), None)
         if not mine:
             del self._children[key]
         return True

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from operator_stage import Api, OperatorProcess, Space, operator, wait
 from relay import Relay
 
@@ -46,6 +47,7 @@ def look_again(running: OperatorProcess, times: int) -> None:
     wait(lambda: running.looks() >= until)
 
 
+@pytest.mark.timeout(180)
 def test_idle_means_idle(api: Api, space: Space) -> None:
     """Many pools, looked at again and again: not one request that writes, no-ops included."""
     with operator(api, "--namespace", space.name, "--resync-seconds", "1") as running:
