@@ -35,11 +35,13 @@ class Said:
     Attributes:
         marks: those that stood in the request, in order.
         was_reset: the connection was cut, and the last answer may be so too.
+        has_left: the caller half-closed first: what ran then was not answered.
     """
 
     marks: tuple[str, str]
     answers: list[Answer] = field(default_factory=list)
     was_reset: bool = False
+    has_left: bool = False
 
     @property
     def statuses(self) -> list[int]:
@@ -85,7 +87,7 @@ async def say(
     sending = asyncio.create_task(_send(writer, text, pieces or []))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            came, said.was_reset = await _receive(reader, writer, sending, quiet_seconds)
+            came = await _receive(reader, writer, sending, quiet_seconds, said)
     finally:
         sending.cancel()
         with contextlib.suppress(asyncio.CancelledError, ConnectionError):
@@ -109,24 +111,25 @@ async def _receive(
     writer: asyncio.StreamWriter,
     sending: asyncio.Task[None],
     quiet_seconds: float,
-) -> tuple[bytes, bool]:
+    said: Said,
+) -> bytes:
     came = b""
-    has_gone = False
     try:
         while True:
             try:
-                limit = None if has_gone else quiet_seconds
+                limit = None if said.has_left else quiet_seconds
                 part = await asyncio.wait_for(reader.read(1 << 18), limit)
             except TimeoutError:
                 if sending.done():
-                    has_gone = True
+                    said.has_left = True
                     writer.write_eof()
                 continue
             if not part:
-                return came, False
+                return came
             came += part
     except (ConnectionError, OSError):
-        return came, True
+        said.was_reset = True
+        return came
 
 
 def answers(data: bytes, was_reset: bool = False, is_proxy: bool = False) -> list[Answer]:
