@@ -6,7 +6,7 @@ import pytest
 from cluster.kube.apiserver import PARTS, ApiServer, api_server
 from cluster.kube.client import Cluster, find_cluster
 from cluster.kube.programs import program
-from cluster.kube.steps import CanNot
+from cluster.kube.steps import CanNot, note
 from operator_stage import POOLS, Api, OperatorProcess, Space, new_space, operator
 
 _ORDER = {
@@ -18,6 +18,19 @@ _ORDER = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The idle minutes of test_idle.py pass beside the other tests: begun first, judged last."""
     items.sort(key=lambda item: _ORDER.get(item.name, 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long each file took, with what it had to set up."""
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                file = report.nodeid.partition("::")[0]
+                seconds[file] = seconds.get(file, 0.0) + report.duration
+    for file, each in seconds.items():
+        if file.startswith("tests/cluster/"):
+            note(each, file)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +53,14 @@ def cluster() -> Cluster:
     if found is None:
         pytest.skip("no cluster with nodes: `make cluster` makes one, or set KUBECONFIG to yours")
     return found
+
+
+@pytest.fixture(scope="session")
+def own_nodes(cluster: Cluster) -> Cluster:
+    """The cluster of `make cluster`: its nodes are namespaces of this machine."""
+    if not cluster.is_ours:
+        pytest.skip("it needs the nodes of `make cluster`, and KUBECONFIG names another cluster")
+    return cluster
 
 
 @pytest.fixture(scope="session")

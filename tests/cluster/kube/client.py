@@ -43,6 +43,11 @@ class Cluster:
         target = ("patch", "node", node, "--subresource=status", "--type=merge")
         self.kubectl(*target, "-p", json.dumps(patch))
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is that of `make cluster`, whose nodes are network namespaces here."""
+        return self.kubeconfig.resolve() == KUBECONFIG
+
 
 def find_cluster() -> Cluster | None:
     """The cluster of KUBECONFIG, else that of `make cluster` in this checkout, else None."""
