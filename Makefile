@@ -1,5 +1,5 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
-.PHONY: demo up test check soak fuzz bench cluster images cluster-down clean
+.PHONY: demo up test check soak fuzz bench lock cluster images cluster-down clean
 
 demo:  ## the main job on this machine: three pools, three examples, everything stopped again
 	@.ci/venv dspy,neural
@@ -28,6 +28,10 @@ fuzz:  ## requests made by seed against a router: make fuzz N=10000 SEED=7
 bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these
 	@.ci/venv dspy
 	@.venv/bin/python -m bench.main $(if $(QUICK),--quick) $(if $(SAVE),--save) $(if $(PEERS),peers) $(ROWS)
+
+lock:  ## pins what images are made of anew: requirements/, each at its newest
+	@.ci/venv test
+	@.ci/lock
 
 cluster:  ## a real Kubernetes of two nodes on this machine, with this checkout's images
 	@.ci/venv test
