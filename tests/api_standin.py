@@ -1,4 +1,4 @@
-"""A small API server of the tests: lists and watches of PythonPools and pods, and keys of tokens.
+"""A small API server of the tests: lists and watches of PythonPools and pods, and proof of tokens.
 
 It keeps a log of events, so that a watch may begin at an old version, be cut, or be too old.
 """
@@ -72,6 +72,8 @@ class StandIn:
         self.objects: dict[str, dict[str, Json]] = {"pythonpools": {}, "pods": {}}
         self.requests: list[str] = []
         self.refuses_below = 0
+        self.hides_keys = 0
+        self.reviews: list[Json] = []
         self.url = ""
         self._log: list[tuple[int, str, Json]] = []
         self._version = 100
@@ -88,6 +90,7 @@ class StandIn:
         app.router.add_get(f"/api/v1/namespaces/{NAMESPACE}/pods", self._pods)
         app.router.add_get("/.well-known/openid-configuration", self._issuer)
         app.router.add_get("/openid/v1/jwks", self._keys)
+        app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", self._review)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
@@ -186,4 +189,24 @@ class StandIn:
 
     async def _keys(self, _: web.Request) -> web.Response:
         self.requests.append("keys")
+        if self.hides_keys:
+            return web.json_response({"message": "not for you"}, status=self.hides_keys)
         return web.json_response({"keys": [signer.public() for signer in self.signers]})
+
+    async def _review(self, request: web.Request) -> web.Response:
+        """As an API server does for tokens of its own; `reviews` has what was asked."""
+        self.requests.append("review")
+        spec = (await request.json())["spec"]
+        self.reviews.append(spec)
+        token, key = spec["token"], self.signers[-1].key.public_key()
+        try:
+            claims = jwt.decode(token, key, algorithms=["RS256"], audience=spec["audiences"])
+        except jwt.PyJWTError as error:
+            return web.json_response({"status": {"authenticated": False, "error": str(error)}})
+        pod = claims["kubernetes.io"]["pod"]
+        extra = {
+            f"authentication.kubernetes.io/pod-{name}": [pod[name]] for name in ("name", "uid")
+        }
+        user = {"username": claims["sub"], "extra": extra}
+        status = {"authenticated": True, "user": user, "audiences": spec["audiences"]}
+        return web.json_response({"status": status})

@@ -100,6 +100,7 @@ class TlsHouse(RouterHouse):
         self.certificate = self.authority.issue(folder / "link", SERVICE, "localhost")
         self.link_port = free_port()
         self.monitoring_port = 0
+        self.more_arguments: list[str] = []
 
     def home_arguments(self, index: int) -> list[str]:
         return [
@@ -107,6 +108,7 @@ class TlsHouse(RouterHouse):
             *("--kubeconfig", str(self.kubeconfig)),
             *("--link", f"tls:{ADDRESSES[index]}:{self.link_port}"),
             *("--link-certificate", str(self.certificate)),
+            *self.more_arguments,
         ]
 
     async def connect(self, worker: LinkWorker, index: int = 0) -> None:

@@ -32,8 +32,11 @@ class PodStage:
     keeper: Process
 
     async def probed(self, path: str) -> int:
-        """The status of a probe."""
-        reader, writer = await asyncio.open_unix_connection(self.probe)
+        """The status of a probe; 0: nobody listens yet."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.probe)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return 0
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()

@@ -36,7 +36,13 @@ capabilities:
 {{- end }}
 
 {{- define "pythonpool.links" -}}
-{{ .Values.links.secretName | default "pythonpool-link-tls" }}
+{{- $names := dict "operator" "pythonpool-link-keys" "cert-manager" "pythonpool-link-certificate" }}
+{{- .Values.links.secretName | default (get $names (include "pythonpool.linkKeeper" .)) }}
+{{- end }}
+
+{{- /* Who makes and renews the certificate for links. */}}
+{{- define "pythonpool.linkKeeper" -}}
+{{ if .Values.links.secretName }}user{{ else if .Values.links.certManager.issuerRef }}cert-manager{{ else }}operator{{ end }}
 {{- end }}
 
 {{- define "pythonpool.placement" -}}
@@ -48,7 +54,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{- /* No exec, no secrets, no wildcards; what is deleted, its owner reference deletes. */}}
+{{- /* No exec, no wildcards, of Secrets the one for links; what is deleted, its owner reference deletes. */}}
 {{- define "pythonpool.operatorRules" }}
 - apiGroups: [pythonpool.dev]
   resources: [pythonpools]
@@ -79,4 +85,14 @@ tolerations: {{- toYaml . | nindent 2 }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if not .Values.links.authority }}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "pythonpool.links" . }}]
+  {{- if eq (include "pythonpool.linkKeeper" .) "operator" }}
+  verbs: [get, patch]
+  {{- else }}
+  verbs: [get]
+  {{- end }}
+{{- end }}
 {{- end }}

@@ -106,6 +106,14 @@ class Cluster:
         body = {"metadata": {"annotations": annotations}}
         return await self._ask("PATCH", kind.path(namespace, name), body, _MERGE)
 
+    async def merge(self, kind: Kind, before: Json, change: Json) -> Json:
+        """Change some fields of an object that others own too; 409: it is not as it was."""
+        meta = before["metadata"]
+        version = {"resourceVersion": meta["resourceVersion"]}
+        body = change | {"metadata": change.get("metadata", {}) | version}
+        path = kind.path(meta["namespace"], meta["name"])
+        return await self._ask("PATCH", path, body, _MERGE, {"fieldManager": MANAGER})
+
     async def apply_crd(self, manifest: Json) -> None:
         """Server-side apply of a CustomResourceDefinition."""
         path = f"/apis/{manifest['apiVersion']}/customresourcedefinitions"

@@ -15,11 +15,14 @@ import kopf
 from pythonpool_operator.cluster import ApiError, Cluster
 from pythonpool_operator.forgetful import NoDiffs, NoProgress
 from pythonpool_operator.keyqueue import KeyQueue
-from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Kind
+from pythonpool_operator.kinds import WATCHED, Json, Kind, watched_selector
 from pythonpool_operator.settings import Settings
 from pythonpool_operator.store import Store, pool_of
 
 _LOGIN_SECONDS = 3.0
+
+Heard = Callable[[Kind, str, Json], None]
+"""Takes an event: kind, type (empty: it is a row of a list) and the object."""
 
 
 class Backoffs:
@@ -33,13 +36,13 @@ class Backoffs:
 
 
 def registry_of(
-    cluster: Cluster, store: Store, queue: KeyQueue, connected: Callable[[], None]
+    cluster: Cluster, store: Store, queue: KeyQueue, heard: Heard, connected: Callable[[], None]
 ) -> kopf.OperatorRegistry:
-    """All handlers. `connected` is called at each login."""
+    """All handlers. `heard` is told of every event, `connected` is called at each login."""
     registry = kopf.OperatorRegistry()
     _add_login(registry, cluster, connected)
     for kind in WATCHED:
-        _add_watch(registry, kind, store, queue)
+        _add_watch(registry, kind, store, queue, heard)
     return registry
 
 
@@ -56,8 +59,8 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     # With named namespaces no right to list namespaces and CRDs is needed.
     found.scanning.disabled = bool(settings.namespaces)
     for kind in WATCHED:
-        if kind is not POOL:
-            found.watching.label_selectors[kind.group, kind.version, kind.plural] = POOL_LABEL
+        if selector := watched_selector(kind):
+            found.watching.label_selectors[kind.group, kind.version, kind.plural] = selector
     return found
 
 
@@ -99,14 +102,16 @@ def _add_watch(
     kind: Kind,
     store: Store,
     queue: KeyQueue,
+    heard: Heard,
 ) -> None:
     where = (kind.group, kind.version, kind.plural)
 
     @kopf.on.event(*where, id=f"event-{kind.plural}", registry=registry)
     async def tell(event: kopf.RawEvent, **_: Any) -> None:
         live: Any = event["object"]
-        heard = store.remove if event["type"] == "DELETED" else store.put
+        take = store.remove if event["type"] == "DELETED" else store.put
         key = pool_of(kind, live)
         # What the operator itself has just applied is known, and no reason to look again.
-        if heard(kind, live) and key:
+        if take(kind, live) and key:
             queue.add(key)
+        heard(kind, event["type"] or "", live)

@@ -10,6 +10,8 @@ Json = dict[str, Any]
 POOL_LABEL = f"{names.GROUP}/pool"
 CONFIG_ANNOTATION = f"{names.GROUP}/config"
 FINGERPRINT_ANNOTATION = f"{names.GROUP}/applied"
+ROTATE_ANNOTATION = f"{names.GROUP}/rotate"
+SINCE_ANNOTATION = f"{names.GROUP}/published-at"
 MANAGER = "pythonpool-operator"
 
 
@@ -54,6 +56,7 @@ CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 POD = Kind("v1", "Pod", "pods")
+SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
 # In the order in which they are made: the Deployment's pods need the others.
@@ -63,10 +66,18 @@ WATCHED = (POOL, *CHILDREN, POD)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """A pool: its namespace and name."""
+    """A pool: its namespace and name; without a name the namespace itself."""
 
     namespace: str
     name: str
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.name else self.namespace
+
+
+def watched_selector(kind: Kind) -> str:
+    """Labels of the objects of a watched kind that the operator has to do with; empty: all."""
+    if kind is POOL:
+        return ""
+    # Beside those of pools there is one ConfigMap for the links of each namespace.
+    return f"app.kubernetes.io/managed-by={MANAGER}" if kind is CONFIG_MAP else POOL_LABEL

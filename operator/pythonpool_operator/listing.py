@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 
 from pythonpool_operator.cluster import ApiError, Cluster
-from pythonpool_operator.kinds import POOL, POOL_LABEL, WATCHED, Key, Kind
+from pythonpool_operator.kinds import WATCHED, Key, Kind, watched_selector
 from pythonpool_operator.store import Store
 
 _log = logging.getLogger("pythonpool.operator")
@@ -31,7 +31,7 @@ async def list_all(cluster: Cluster, store: Store, namespaces: tuple[str, ...]) 
 async def _list(cluster: Cluster, store: Store, kind: Kind, namespaces: tuple[str, ...]) -> bool:
     try:
         for namespace in namespaces or ("",):
-            async for live in cluster.items(kind, namespace, _selector(kind)):
+            async for live in cluster.items(kind, namespace, watched_selector(kind)):
                 store.put(kind, live)
     except ApiError as error:
         _log.warning("%s can not be listed: %s", kind.plural, error)
@@ -76,9 +76,5 @@ async def _there(
 ) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for namespace in namespaces or ("",):
-        found |= await cluster.names(kind, namespace, _selector(kind))
+        found |= await cluster.names(kind, namespace, watched_selector(kind))
     return found
-
-
-def _selector(kind: Kind) -> str:
-    return "" if kind is POOL else POOL_LABEL

@@ -10,6 +10,7 @@ from pythonpool.clock import SystemClock
 from pythonpool_operator.cluster import Cluster, connect
 from pythonpool_operator.handlers import registry_of, watch
 from pythonpool_operator.keyqueue import KeyQueue
+from pythonpool_operator.linkcare import LinkCare
 from pythonpool_operator.listing import list_all, prune_for_ever
 from pythonpool_operator.metrics import Metrics, serve
 from pythonpool_operator.reconcile import Reconciler
@@ -39,7 +40,8 @@ async def run(settings: Settings) -> None:
         reconciler = Reconciler(cluster, routers, store, settings, SystemClock())
         work = metrics.measured(reconciler.reconcile)
         queue = KeyQueue(work, settings.workers, settings.resync_seconds)
-        registry = registry_of(cluster, store, queue, connected.set)
+        care = LinkCare(cluster, store, settings)
+        registry = registry_of(cluster, store, queue, care.heard, connected.set)
         async with serve(metrics, settings.monitoring_port, connected.is_set) as port:
             logging.getLogger("pythonpool.operator").info(
                 "operator of %s; metrics at port %d",
@@ -48,7 +50,7 @@ async def run(settings: Settings) -> None:
             )
             async with asyncio.TaskGroup() as group:
                 beside = [
-                    group.create_task(_work(cluster, store, queue, settings)),
+                    group.create_task(_work(cluster, store, queue, settings, care)),
                     group.create_task(
                         prune_for_ever(cluster, store, settings.namespaces, queue.add)
                     ),
@@ -59,9 +61,13 @@ async def run(settings: Settings) -> None:
                     task.cancel()
 
 
-async def _work(cluster: Cluster, store: Store, queue: KeyQueue, settings: Settings) -> None:
+async def _work(
+    cluster: Cluster, store: Store, queue: KeyQueue, settings: Settings, care: LinkCare
+) -> None:
     """Decide nothing before all is known, and then look at every pool."""
     await list_all(cluster, store, settings.namespaces)
     for key in store.pools():
         queue.add(key)
-    await queue.run()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(care.run())
+        await queue.run()

@@ -24,6 +24,28 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
+class Lives:
+    """Seconds: of an authority, of a certificate, and of an authority that does not sign yet."""
+
+    authority_seconds: float = 730 * 86_400.0
+    certificate_seconds: float = 90 * 86_400.0
+    overlap_seconds: float = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The links' TLS.
+
+    Attributes:
+        secret: the Secret with the routers' certificate, in each namespace that has routers.
+        lives: of what the operator keeps in it; None: others keep it, and it is only read.
+    """
+
+    secret: str
+    lives: Lives | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings; see `parse` for the flags.
 
@@ -39,6 +61,8 @@ class Settings:
         load_host: where routers tell their load; empty: at the addresses of `router_service`.
         load_port: their monitoring port.
         load_seconds: they are asked again after this long, give or take a fifth.
+        links: where the routers' certificates are; None: the operator leaves them alone, and the
+            ConfigMap `link_ca` too.
         audience: of the agents' tokens.
         dns_cidrs: address ranges of DNS servers beside the pods labelled `k8s-app: kube-dns`.
         monitoring_port: of /metrics, /livez, /readyz; 0: any free one.
@@ -57,6 +81,7 @@ class Settings:
     load_host: str = ""
     load_port: int = 9090
     load_seconds: float = 10.0
+    links: LinkSettings | None = None
     audience: str = "pythonpool-link"
     dns_cidrs: tuple[str, ...] = ()
     monitoring_port: int = 8081
@@ -84,6 +109,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         load_host=said.load_host,
         load_port=said.load_port,
         load_seconds=said.load_seconds,
+        links=_links(parser, said),
         audience=said.audience,
         dns_cidrs=tuple(said.dns_cidr),
         monitoring_port=said.monitoring_port,
@@ -118,6 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--load-host", default="", metavar="HOST", help="of routers; default: their Service")
     add("--load-port", type=int, default=9090, metavar="PORT", help="of routers, for monitoring")
     add("--load-seconds", type=float, default=10.0, metavar="SECONDS")
+    add("--link-secret", default="", metavar="SECRET", help="with the routers' certificate")
+    add(
+        "--rotate-links", action="store_true", help="make what --link-secret holds, again and again"
+    )
+    lives = Lives()
+    add("--link-authority-seconds", type=float, default=lives.authority_seconds, metavar="SECONDS")
+    add("--link-certificate-seconds", type=float, default=lives.certificate_seconds, metavar="S")
+    add("--link-overlap-seconds", type=float, default=lives.overlap_seconds, metavar="SECONDS")
     add("--audience", default="pythonpool-link")
     add("--dns-cidr", action="append", default=[], metavar="CIDR", help="DNS outside of pods")
     add("--monitoring-port", type=int, default=8081, metavar="PORT")
@@ -145,6 +179,20 @@ def _api(
     port = environment.get("KUBERNETES_SERVICE_PORT", "443")
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Api(server, said.token_file or _IN_POD / "token", said.ca_file or _IN_POD / "ca.crt")
+
+
+def _links(parser: argparse.ArgumentParser, said: argparse.Namespace) -> LinkSettings | None:
+    if not said.link_secret:
+        return None
+    lives = Lives(
+        said.link_authority_seconds, said.link_certificate_seconds, said.link_overlap_seconds
+    )
+    # What is left of a life when new ones are made must be enough for what follows.
+    if not 0 <= 4 * lives.overlap_seconds <= lives.certificate_seconds:
+        parser.error("--link-overlap-seconds must be at most a quarter of a certificate's life")
+    if not 0 < 4 * lives.certificate_seconds <= lives.authority_seconds:
+        parser.error("--link-certificate-seconds must be at most a quarter of an authority's life")
+    return LinkSettings(said.link_secret, lives if said.rotate_links else None)
 
 
 def _pair(parser: argparse.ArgumentParser, text: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Who dials in: the pool that a worker belongs to, told by what it can prove."""
 
+import asyncio
 import hmac
 from typing import Any, Protocol
 
@@ -10,6 +11,14 @@ class HelloRefused(Exception):
     """The HELLO is not one that this router takes; the connection is closed."""
 
 
+class HelloHeld(Exception):
+    """Whose worker it is will be known when `until` is done: then it is asked again."""
+
+    def __init__(self, until: asyncio.Future[None]) -> None:
+        super().__init__("it is being found out whose worker this is")
+        self.until = until
+
+
 class Identity(Protocol):
     """A part of the seam of link transports: a secret over a Unix socket, a token over TLS."""
 
@@ -18,6 +27,7 @@ class Identity(Protocol):
 
         Raises:
             HelloRefused: it has not proved to be of one.
+            HelloHeld: that takes a moment.
             KeyError, TypeError, ValueError: it is no HELLO.
         """
         ...

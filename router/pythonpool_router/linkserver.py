@@ -10,7 +10,7 @@ import orjson
 from pythonpool import messages, names
 from pythonpool.messages import Kind
 from pythonpool_router import said
-from pythonpool_router.identity import HelloRefused, Identity
+from pythonpool_router.identity import HelloHeld, HelloRefused, Identity
 from pythonpool_router.link import Link
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
@@ -71,6 +71,7 @@ class LinkConnection(asyncio.Protocol):
         self._worker: Worker | None = None
         self._heard_at = 0.0
         self._told_generation = 0
+        self._is_held = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
 
@@ -154,15 +155,26 @@ class LinkConnection(asyncio.Protocol):
         if kind == Kind.STATUS and self._link is not None:
             self._link.frame(kind, 0, payload)
             return
-        if kind != Kind.HELLO or self._link is not None:
+        if kind != Kind.HELLO or self._link is not None or self._is_held:
             self.cut(f"a frame of kind {kind} out of place")
             return
+        self._greet(payload)
+
+    def _greet(self, payload: bytes) -> None:
         try:
             self._hello(said.an_object(payload))
+        except HelloHeld as held:
+            self._is_held = True
+            held.until.add_done_callback(lambda _: self._greet_again(payload))
         except HelloRefused as error:
             self.cut(str(error))
         except (KeyError, TypeError, ValueError) as error:
             self.cut(f"a bad HELLO: {error!r}")
+
+    def _greet_again(self, payload: bytes) -> None:
+        self._is_held = False
+        if self in self._server.connections:
+            self._greet(payload)
 
     def _hello(self, hello: dict[str, Any]) -> None:
         pool = self._pool_of(hello)

@@ -24,12 +24,15 @@ class ClusterSettings:
         audience: of the workers' tokens.
         link_port: where every router listens for workers.
         kubeconfig: how the API server is reached; None: as in a pod.
+        reviews_tokens: the API server may be asked about workers' tokens, where its keys are not
+            to be read.
     """
 
     namespace: str
     audience: str
     link_port: int
     kubeconfig: Path | None
+    reviews_tokens: bool = False
 
     def link_address(self, host: str) -> str:
         """The address of the router at that IP, for workers."""
@@ -82,7 +85,7 @@ def parse_settings(arguments: list[str] | None = None) -> Settings:
     if all(values[name] is None for name in ("listen_fd", "listen", "unix")):
         parser.error("give --listen, --listen-fd or --unix: where callers come in")
     namespace, audience = values.pop("namespace"), values.pop("link_audience")
-    kubeconfig = values.pop("kubeconfig")
+    kubeconfig, reviews = values.pop("kubeconfig"), values.pop("token_review")
     if (values["pools"] is None) == (namespace is None):
         parser.error("give either --pools (one machine) or --namespace (a cluster)")
     link = values["link"]
@@ -92,7 +95,7 @@ def parse_settings(arguments: list[str] | None = None) -> Settings:
     if isinstance(link, Place):
         if values["link_certificate"] is None:
             parser.error("--link tls:HOST:PORT takes --link-certificate FOLDER")
-        cluster = ClusterSettings(namespace, audience, link.port, kubeconfig)
+        cluster = ClusterSettings(namespace, audience, link.port, kubeconfig, reviews)
     return Settings(**{**values, "hosts": tuple(values["hosts"]), "cluster": cluster})
 
 
@@ -105,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--link", type=_link, required=True, metavar="unix:PATH|tls:HOST:PORT")
     add("--link-certificate", type=Path, metavar="FOLDER", help="with tls.crt and tls.key")
     add("--link-audience", default="pythonpool-link", metavar="TEXT", help="of workers' tokens")
+    add("--token-review", action="store_true", help="ask about them where keys are not readable")
     add("--token-file", type=Path, required=True, metavar="PATH", help="the callers' token")
     add("--listen", type=_tcp, metavar="tcp:HOST:PORT", help="for callers")
     add("--listen-fd", type=int)

@@ -1,6 +1,5 @@
 """The chart: what it renders, and that its rights are enough and no more: a real API server."""
 
-import base64
 import json
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from cluster.kube.apiserver import ApiServer
 from cluster.kube.places import CHECKOUT
 from cluster.kube.programs import program
 from operator_stage import Api, Json, Refused, Space, operator
+
+from pythonpool_operator.certificates import from_secret
 
 CHART = CHECKOUT / "helm"
 MODULES = {
@@ -77,7 +78,11 @@ def test_a_pool_can_be_left_out(helm: Callable[..., str]) -> None:
         ("router.replica=3", "additional properties 'replica' not allowed"),
         ("router.replicas=many", "got string, want integer"),
         ("pools.General.adapter=general", "does not match pattern"),
-        ("links.secretName=mine", "authority"),
+        ("links.authority=-----BEGIN CERTIFICATE-----", "secretName"),
+        ("links.secretName=mine,links.authority=nonsense", "does not match pattern"),
+        ("links.secretName=mine,links.certManager.issuerRef.name=x", "maxProperties"),
+        ("links.certManager.issuerRef.kind=Issuer", "missing property 'name'"),
+        ("links.overlapSeconds=-1", "minimum"),
     ],
 )
 def test_wrong_values_are_refused(helm: Callable[..., str], setting: str, words: str) -> None:
@@ -107,7 +112,12 @@ def test_no_right_is_wild(helm: Callable[..., str]) -> None:
         ]
         words = {word for rule in rules for key in rule for word in rule[key]}
         assert "*" not in words
-        assert not words & {"secrets", "pods/exec", "escalate", "bind", "impersonate", "delete"}
+        assert not words & {"pods/exec", "escalate", "bind", "impersonate", "delete"}
+        secrets = [rule for rule in rules if "secrets" in rule["resources"]]
+        names = ["pythonpool-link-keys"]
+        assert secrets
+        assert all(rule["resourceNames"] == names for rule in secrets)
+        assert all(rule["verbs"] == ["get", "patch"] for rule in secrets)
 
 
 def apply(server: ApiServer, found: list[Json], namespace: str, *options: str) -> None:
@@ -138,7 +148,7 @@ def test_the_operators_rights_are_enough(
     flags = [
         flag
         for flag in arguments_of(found, "pythonpool-operator")
-        if flag.startswith(("--namespace", "--worker-image", "--agent-image"))
+        if flag.startswith(("--namespace", "--worker-image", "--agent-image", "--link", "--rotate"))
     ]
 
     with operator(api, *flags, token=token_of(api, space.name, "pythonpool-operator")) as running:
@@ -147,6 +157,12 @@ def test_the_operators_rights_are_enough(
         space.pod({"phase": "Pending"}, "general")
         assert "ERROR" not in running.log.read_text()
         assert " 403 " not in running.log.read_text()
+        path = f"/api/v1/namespaces/{space.name}/configmaps/pythonpool-link-ca"
+        authority = api.wait(lambda: api.find(path))["data"]["ca.crt"]
+        assert authority.startswith("-----BEGIN CERTIFICATE-----")
+        apply(apiserver, found, space.name)
+        secret = api.get(f"/api/v1/namespaces/{space.name}/secrets/pythonpool-link-keys")
+        assert from_secret(secret["data"], "ca.crt") == authority, "nothing is wiped"
         image = space.deployment("neural")["spec"]["template"]["spec"]["initContainers"][0]["image"]
         assert image == "docker.io/pythonpool/worker-neural-gpu:0.1.0"
 
@@ -185,20 +201,93 @@ def test_the_routers_account_reads_pools_and_pods_alone(
         router.items(f"/api/v1/namespaces/{space.name}/secrets")
 
 
-def test_the_links_certificate_is_signed_by_what_workers_are_given(
-    helm: Callable[..., str], tmp_path: Path
-) -> None:
+def rules_for_secrets(found: list[Json]) -> list[Json]:
+    rules = [rule for role in of_kind(found, "Role") for rule in role["rules"]]
+    return [rule for rule in rules if "secrets" in rule["resources"]]
+
+
+def link_volume(found: list[Json]) -> Json:
+    (router,) = of_kind(found, "Deployment", "pythonpool-router")
+    volumes = router["spec"]["template"]["spec"]["volumes"]
+    return next(dict(each["secret"]) for each in volumes if each["name"] == "link")
+
+
+def test_the_operators_keys_are_no_matter_of_the_chart(helm: Callable[..., str]) -> None:
+    """An empty Secret that it need not create; no value of it is ever in a manifest."""
     found = rendered(helm, "here")
-    (secret,) = of_kind(found, "Secret", "pythonpool-link-tls")
+    (secret,) = of_kind(found, "Secret", "pythonpool-link-keys")
+
+    assert "data" not in secret
+    assert "stringData" not in secret
+    assert link_volume(found)["secretName"] == "pythonpool-link-keys"
+    assert {item["key"] for item in link_volume(found)["items"]} == {"tls.crt", "tls.key"}
+    flags = arguments_of(found, "pythonpool-operator")
+    assert {"--link-secret=pythonpool-link-keys", "--rotate-links"} <= set(flags)
+    assert "--link-certificate-seconds=7776000" in flags
+    assert not of_kind(found, "ConfigMap")
+
+
+def test_a_named_secret_is_read_and_no_more(helm: Callable[..., str]) -> None:
+    found = rendered(helm, "here", "--set", "links.secretName=mine")
+
+    names = [each["metadata"]["name"] for each in of_kind(found, "Secret")]
+    assert names == ["pythonpool-callers"]
+    (rule,) = rules_for_secrets(found)
+    assert (rule["resourceNames"], rule["verbs"]) == (["mine"], ["get"])
+    assert link_volume(found)["secretName"] == "mine"
+    flags = arguments_of(found, "pythonpool-operator")
+    assert "--link-secret=mine" in flags
+    assert "--rotate-links" not in flags
+
+
+def test_with_an_authority_given_no_secret_is_read(helm: Callable[..., str]) -> None:
+    text = "-----BEGIN CERTIFICATE-----\nAAAA\n"
+    values = {"secretName": "mine", "authority": text}
+    found = rendered(helm, "here", "--set-json", f"links={json.dumps(values)}")
+
     (given,) = of_kind(found, "ConfigMap", "pythonpool-link-ca")
-    certificate, authority = tmp_path / "crt", tmp_path / "ca"
-    certificate.write_bytes(base64.b64decode(secret["data"]["tls.crt"]))
-    authority.write_text(given["data"]["ca.crt"])
+    assert given["data"] == {"ca.crt": text}
+    assert rules_for_secrets(found) == []
+    flags = arguments_of(found, "pythonpool-operator")
+    assert not [flag for flag in flags if flag.startswith("--link-secret")]
 
-    check = ["openssl", "verify", "-verify_hostname", "pythonpool-links.here.svc", "-CAfile"]
-    done = subprocess.run([*check, authority, certificate], capture_output=True, check=False)
 
-    assert done.returncode == 0, done.stderr
+def test_cert_manager_is_asked_for_the_routers_certificate(helm: Callable[..., str]) -> None:
+    issuer = {"name": "internal", "kind": "ClusterIssuer"}
+    values = {"certManager": {"issuerRef": issuer}}
+    found = rendered(helm, "here", "--set-json", f"links={json.dumps(values)}")
+
+    (certificate,) = of_kind(found, "Certificate")
+    assert certificate["apiVersion"] == "cert-manager.io/v1"
+    assert certificate["spec"] == {
+        "secretName": "pythonpool-link-certificate",
+        "issuerRef": issuer,
+        "dnsNames": ["pythonpool-links.here.svc"],
+        "duration": "7776000s",
+        "renewBefore": "2592000s",
+        "usages": ["digital signature", "server auth"],
+        "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+    }
+    (rule,) = rules_for_secrets(found)
+    assert (rule["resourceNames"], rule["verbs"]) == (["pythonpool-link-certificate"], ["get"])
+    assert link_volume(found)["secretName"] == "pythonpool-link-certificate"
+    names = [each["metadata"]["name"] for each in of_kind(found, "Secret")]
+    assert names == ["pythonpool-callers"]
+
+
+def test_the_right_to_review_tokens_is_asked_for(helm: Callable[..., str]) -> None:
+    """It holds in the whole cluster: given only to those who name it."""
+    usual = rendered(helm, "here")
+    assert "tokenreviews" not in json.dumps(usual)
+    assert "--token-review" not in arguments_of(usual, "pythonpool-router")
+
+    found = rendered(helm, "here", "--set", "links.tokenReview=true")
+
+    (role,) = of_kind(found, "ClusterRole", "pythonpool-token-review-here")
+    assert [rule["verbs"] for rule in role["rules"]] == [["create"]]
+    (binding,) = of_kind(found, "ClusterRoleBinding", "pythonpool-token-review-here")
+    assert [each["name"] for each in binding["subjects"]] == ["pythonpool-router"]
+    assert "--token-review" in arguments_of(found, "pythonpool-router")
 
 
 def test_the_values_schema_knows_every_value() -> None:

@@ -31,6 +31,7 @@ from real_house import RealHouse
 POOL_COUNT = 50
 MINUTES = float(os.environ.get("IDLE_MINUTES", "2"))
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+KEYS = "pythonpool-link-keys"
 READS = {"get", "list", "watch"}
 
 pytestmark = pytest.mark.timeout(int(MINUTES * 60) + 240)
@@ -62,6 +63,7 @@ def quiet(apiserver: ApiServer, api: Api) -> Iterator[Quiet]:
             api,
             *("--namespace", space.name),
             *(*where, str(house.monitoring_port)),
+            *("--link-secret", KEYS, "--rotate-links"),
             token=token,
         ),
     ):
@@ -73,20 +75,22 @@ def quiet(apiserver: ApiServer, api: Api) -> Iterator[Quiet]:
             space.deployment_status(name, replicas=1, readyReplicas=1, updatedReplicas=1)
         for number in range(POOL_COUNT):
             space.wait_for("Progressing", "Settled", f"pool-{number}")
+        bundle = f"/api/v1/namespaces/{space.name}/configmaps/pythonpool-link-ca"
+        wait(lambda: api.find(bundle))
         yield Quiet(space, time.time() + 1)
     shutil.rmtree(folder)
     api.ask("DELETE", POOLS.format(space.name))
 
 
 def grant_operator(server: ApiServer, space: Space) -> None:
-    """The account and the rights that the chart gives the operator."""
+    """The account and the rights that the chart gives the operator, and the Secret for its keys."""
     text = run(program("helm"), "template", "x", CHECKOUT / "helm", "--namespace", space.name)
     mine = [
         each
         for each in yaml.safe_load_all(text)
         if each
-        and each["kind"] in ("ServiceAccount", "Role", "RoleBinding")
-        and each["metadata"]["name"] == "pythonpool-operator"
+        and each["kind"] in ("ServiceAccount", "Role", "RoleBinding", "Secret")
+        and each["metadata"]["name"] in ("pythonpool-operator", KEYS)
     ]
     server.kubectl("apply", "-n", space.name, "-f", "-", text_in=yaml.safe_dump_all(mine))
 

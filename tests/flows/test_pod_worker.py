@@ -47,11 +47,35 @@ async def test_from_call_to_result(house: ClusterHouse) -> None:
 async def test_the_authority_may_come_after_the_pod(house: ClusterHouse) -> None:
     async with pod_stage(house, "general-1", has_authority=False) as pod:
         async with asyncio.timeout(20):
-            while not pod.probe.exists() or await pod.probed("/readyz") != 200:
+            while await pod.probed("/readyz") != 200:
                 await asyncio.sleep(0.02)
         assert await house.ready() == 503
         shutil.copy(house.authority.file, pod.secrets / "ca.crt")
         await linked(house)
+
+
+async def test_a_worker_follows_its_authorities(house: ClusterHouse) -> None:
+    """A new one comes beside the old; a file that is gone for a while harms nobody."""
+    async with pod_stage(house, "general-1") as pod:
+        await linked(house)
+        new = type(house.authority)(house.folder / "new", "the next one")
+        old = house.authority.file.read_text()
+        (pod.secrets / "ca.crt").write_text(new.file.read_text() + old)
+        new.issue(house.certificate, "localhost")
+        await restarted(house)
+        await linked(house)
+        (pod.secrets / "ca.crt").unlink()
+        await restarted(house)
+        await linked(house)
+
+
+async def restarted(house: ClusterHouse) -> None:
+    """Another router in place of the first."""
+    first = house.processes.pop()
+    first.kill()
+    await first.wait()
+    house.path(0).unlink()
+    await house.start()
 
 
 async def test_a_stranger_with_another_authority_gets_no_token(house: ClusterHouse) -> None:
@@ -60,7 +84,7 @@ async def test_a_stranger_with_another_authority_gets_no_token(house: ClusterHou
     stranger.issue(house.certificate, "localhost")
     async with pod_stage(house, "general-1") as pod:
         async with asyncio.timeout(20):
-            while not pod.probe.exists() or await pod.probed("/readyz") != 200:
+            while await pod.probed("/readyz") != 200:
                 await asyncio.sleep(0.02)
         assert not (await house.ask("GET", "/v1/pools/general")).json()["ready"]
         house.authority.issue(house.certificate, "localhost")

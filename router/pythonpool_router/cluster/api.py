@@ -1,4 +1,4 @@
-"""The API server, and nothing else: GET, and a watch as a stream of events.
+"""The API server, and nothing else: GET, POST, and a watch as a stream of events.
 
 The token is read again when its file has changed.
 """
@@ -91,7 +91,7 @@ def api_of_kubeconfig(path: Path) -> Api:
 
 
 class ApiServer:
-    """GETs and watches; made inside the event loop, closed by its maker."""
+    """Requests and watches; made inside the event loop, closed by its maker."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -112,13 +112,25 @@ class ApiServer:
         Raises:
             ApiError: there is no answer, or a refusal.
         """
+        return await self._ask("GET", path, params=params)
+
+    async def post(self, path: str, body: Json) -> Json:
+        """What the API server makes of `body`.
+
+        Raises:
+            ApiError: there is no answer, or a refusal.
+        """
+        return await self._ask("POST", path, json=body)
+
+    async def _ask(self, method: str, path: str, **content: Any) -> Json:
+        url = self._api.server + path
         try:
-            async with self._session.get(
-                self._api.server + path, params=params, headers=self._headers(), timeout=_TIMEOUT
+            async with self._session.request(
+                method, url, headers=self._headers(), timeout=_TIMEOUT, **content
             ) as response:
                 answer = orjson.loads(await response.read())
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ApiError(0, f"{self._api.server}{path}: {error!r}") from error
+            raise ApiError(0, f"{url}: {error!r}") from error
         return _checked(response.status, answer)
 
     async def watch(self, path: str, seconds: int, **params: str) -> AsyncIterator[Json]:

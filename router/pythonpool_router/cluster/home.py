@@ -17,6 +17,7 @@ from pythonpool_router.cluster.listing import KnownPool, listed_pools, read_pool
 from pythonpool_router.cluster.mirror import Mirror
 from pythonpool_router.cluster.pods import SELECTOR, Death, Pod, read_pod
 from pythonpool_router.cluster.podtokens import PodTokens
+from pythonpool_router.cluster.reviews import Reviews
 from pythonpool_router.cluster.tokens import Verifier
 from pythonpool_router.cluster.watching import Watcher
 from pythonpool_router.identity import Identity
@@ -49,6 +50,9 @@ class ClusterHome:
         self._server = ApiServer(api_of_kubeconfig(config) if config else api_of_pod())
         self._verifier = Verifier(settings.audience)
         self._keys = KeyFetcher(self._server, self._verifier)
+        self._reviews = (
+            Reviews(self._server, settings.audience) if settings.reviews_tokens else None
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._synced = asyncio.Event()
         self._synced_at = 0.0
@@ -68,7 +72,8 @@ class ClusterHome:
 
     def identity(self, pools: Pools) -> Identity:
         """Tells whose worker dials, by its pod's token."""
-        return PodTokens(self._settings.namespace, self._verifier, self._keys, pools, self.pods)
+        namespace, reviews = self._settings.namespace, self._reviews
+        return PodTokens(namespace, self._verifier, self._keys, pools, self.pods, reviews)
 
     def begin(self, router: "Router") -> None:
         """Watch, for ever."""
@@ -95,6 +100,8 @@ class ClusterHome:
 
     async def close(self) -> None:
         """End the watches."""
+        if self._reviews is not None:
+            self._reviews.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

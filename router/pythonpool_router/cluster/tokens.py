@@ -33,6 +33,14 @@ class PodIdentity:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a token says, unproved: the pod, and when it ends in seconds since 1970."""
+
+    identity: PodIdentity
+    ends: float
+
+
 class Verifier:
     """Knows issuer and keys; `audience` is the one that tokens must be made for."""
 
@@ -82,6 +90,19 @@ class Verifier:
         except jwt.PyJWTError as error:
             raise TokenRefused(f"the token is refused: {error}") from None
         return _identity(claims)
+
+
+def read_unproved(token: str) -> Claimed:
+    """What the token claims; anybody could have written it.
+
+    Raises:
+        TokenRefused: it is none.
+    """
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return Claimed(_identity(claims), float(claims["exp"]))
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
+        raise TokenRefused(f"the token is refused: {error!r}") from None
 
 
 def _identity(claims: dict[str, Any]) -> PodIdentity:

@@ -78,7 +78,13 @@ class Dialler:
     def _tls(self) -> ssl.SSLContext:
         if self._ca_file is None:
             raise ValueError("no --ca-file, which tells a router from a stranger")
-        facts = self._ca_file.stat()
+        try:
+            facts = self._ca_file.stat()
+        except OSError:
+            # Gone for a while, as when somebody deleted the ConfigMap: what it said still holds.
+            if self._context is None:
+                raise
+            return self._context
         if self._context is None or (facts.st_mtime_ns, facts.st_ino) != self._seen:
             context = ssl.create_default_context(cafile=self._ca_file)
             context.minimum_version = ssl.TLSVersion.TLSv1_3
