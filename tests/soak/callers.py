@@ -175,7 +175,7 @@ class Caller:
         """Hang up."""
         await self._line.close()
 
-    async def open(self, ttl_seconds: int = 15) -> str | None:
+    async def open(self, ttl_seconds: int = 60) -> str | None:
         """A new session's id; None when it was refused."""
         try:
             reply = await asyncio.wait_for(

@@ -69,13 +69,22 @@ def at_most_once(history: History) -> Iterator[str]:
         if len(runs) > (2 if nonce in again else 1):
             yield f"{nonce} started {len(runs)} times"
         yield from (
-            f"{nonce} was run again although {run.id} had ended"
+            f"{nonce} was run again although {run.id} had ended, and nothing was struck"
             for run in runs[:-1]
-            if nonce in again and (run.nonce, run.id) in ended
+            if nonce in again and _has_answered(run, ended, history)
         )
     for key, count in Counter(run.id for runs in starts.values() for run in runs).items():
         if count > 1:
             yield f"id {key} started {count} times"
+
+
+def _has_answered(run: Line, ended: dict[tuple[str, str], float], history: History) -> bool:
+    """Whether a run came to its end, and no link or process broke that had to tell it."""
+    at = ended.get((run.nonce, run.id))
+    return at is not None and not any(
+        each.pid is None and each.worker in (None, run.worker) and each.began <= at <= each.ended
+        for each in history.strikes
+    )
 
 
 def outcome_is_true(history: History) -> Iterator[str]:
@@ -125,7 +134,7 @@ def slots_are_kept(history: History) -> Iterator[str]:
 def _running(history: History) -> Iterator[tuple[float, float, Line]]:
     """From when to when each call ran for certain; a killed one at least until its deadline."""
     ends = {line.id: line.at for line in history.journal if line.is_end}
-    calls = {call.nonce: call for call in history.sent}
+    calls = {call.nonce: call for call in history.sent if not call.is_idempotent}
     for line in history.journal:
         if line.is_end:
             continue

@@ -2,13 +2,20 @@
 
 import asyncio
 import json
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from soak.history import Death, Sent
 
 _LOOK_SECONDS = 0.1
+_TOO_LONG_SECONDS = 1.0
+
+
+def _quiet(_text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(slots=True)
@@ -18,13 +25,16 @@ class DeathWatch:
     Attributes:
         journal: is read as it grows, for the pid of each call.
         sent: the callers' log, as it grows.
+        report: is told what a process that lives too long, and its keeper, do just then.
     """
 
     journal: Path
     sent: list[Sent]
     deaths: list[Death] = field(default_factory=list)
+    report: Callable[[str], None] = _quiet
     lives: dict[str, int] = field(default_factory=dict)
     _pids: dict[str, int] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
     _read_bytes: int = 0
     _read_calls: int = 0
 
@@ -46,6 +56,9 @@ class DeathWatch:
             if not _is_alive(pid):
                 self.deaths.append(Death(nonce, pid, now))
                 del self.lives[nonce]
+            elif now > self._since.setdefault(nonce, now) + _TOO_LONG_SECONDS:
+                self._since[nonce] = math.inf
+                self.report(f"{nonce}: process {pid} lives on: {_standing(pid)}")
 
     async def over(self, seconds: float) -> None:
         """Return when nobody lives that should be dead, or after so long."""
@@ -68,6 +81,21 @@ class DeathWatch:
         for line in whole.splitlines():
             entry = json.loads(line)
             self._pids[entry["nonce"]] = entry["pid"]
+
+
+def _standing(pid: int) -> str:
+    """What a process and its parents do, by /proc."""
+    shown: list[str] = []
+    while pid > 1 and len(shown) < 3:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            where = Path(f"/proc/{pid}/wchan").read_text()
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            break
+        shown.append(f"{pid} {' '.join(words[3:4])} {fields[0]} in {where or 'user code'}")
+        pid = int(fields[1])
+    return "; ".join(shown)
 
 
 def _is_alive(pid: int) -> bool:

@@ -68,7 +68,7 @@ async def soak(asked: Asked) -> Result:
     ground = await prepare(scenario.plan or VARIANTS[asked.variant])
     log, stalls = Log(), list[Pause]()
     stage = Stage(asked, ground, log, Strikes(ground, log, say), say)
-    deaths = DeathWatch(ground.journal, log.sent)
+    deaths = DeathWatch(ground.journal, log.sent, report=say)
     watching = asyncio.gather(
         watch_stalls(stalls.append), watch_machine(stalls.append), deaths.watch()
     )
