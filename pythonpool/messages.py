@@ -42,6 +42,7 @@ class Kind(IntEnum):
     FREE = 8
     OFFER = 9
     DECLINE = 10
+    LINE = 11
     CALL = 16
     ACCEPT = 17
     REFUSE = 18

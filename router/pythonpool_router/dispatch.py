@@ -12,7 +12,7 @@ from pythonpool.errors import (
     PythonPoolError,
     SessionNotFound,
 )
-from pythonpool.messages import OPEN, CancelReason
+from pythonpool.messages import OPEN, U32, CancelReason, Kind
 from pythonpool_router import refusals
 from pythonpool_router.call import ANSWERED, GONE, NEW, SENT, WAITING, Call
 from pythonpool_router.link import line_age_ms
@@ -181,9 +181,10 @@ class Dispatcher:
         unavailable = refusals.unavailable_now(pool, timeout)
         if unavailable is not None:
             self.fail(call, unavailable)
-        elif pool.queued >= pool.queue_length or timeout <= 0:
+        elif pool.queued >= pool.share.room(pool.queue_length) or timeout <= 0:
             cause = "queue_timeout" if timeout <= 0 and pool.queue_length else "queue_full"
             self.fail(call, refusals.at_capacity(pool, cause, now))
+            self.tell_line(pool)
         else:
             pool.line.push(call)
             pool.queued += 1
@@ -203,7 +204,7 @@ class Dispatcher:
         if not is_busy and worker.free > 0 and waiting.head() is None:
             waiting.take(session.secret)
             self.send(call, worker, now)
-        elif pool.queued >= pool.queue_length or timeout <= 0:
+        elif pool.queued >= pool.share.room(pool.queue_length) or timeout <= 0:
             cause = "session_busy" if is_busy else "queue_full"
             self.fail(call, refusals.at_capacity(pool, cause, now))
         else:
@@ -315,6 +316,19 @@ class Dispatcher:
         if worker is not None:
             worker.waiting.left(call, call.session.secret, state)
 
+    def tell_line(self, pool: Pool) -> None:
+        """Let the other routers know how many wait here: the first ready worker passes it on."""
+        if pool.share.routers < 2:
+            return
+        ready = [worker for worker in pool.workers.values() if worker.is_ready]
+        meeting = min(ready, key=lambda worker: worker.name, default=None)
+        for worker in pool.workers.values():
+            worker.passes_on = worker is meeting
+            length = pool.queued if worker.passes_on else 0
+            if worker.link is not None and worker.told_line != length:
+                worker.told_line = length
+                worker.link.put(Kind.LINE, 0, U32.pack(length))
+
     def label(self, call: Call) -> str:
         """The command as metrics name it: one of the catalogue, else empty."""
         return call.command if call.command in call.pool.commands else ""
@@ -332,6 +346,7 @@ class Dispatcher:
         now = self._loop.time()
         waits = False
         for pool in self.pools.by_name.values():
+            self.tell_line(pool)
             if not pool.queued:
                 continue
             for call in pool.line:

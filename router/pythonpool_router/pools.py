@@ -14,6 +14,7 @@ from pythonpool.errors import PoolNotFound, WorkerNotFound
 from pythonpool_router.counters import PoolCounters
 from pythonpool_router.line import Line
 from pythonpool_router.promise import Promise
+from pythonpool_router.share import Share
 from pythonpool_router.strangers import Strangers
 from pythonpool_router.workers import Worker
 
@@ -137,6 +138,7 @@ class Pool:
         self.strangers = Strangers()
         self.counters = PoolCounters()
         self.promise = Promise()
+        self.share = Share()
         self.commands: dict[str, dict[str, Any]] = {}
         self.timeouts_ms: dict[str, int] = {}
         self.take(listed)
@@ -184,6 +186,15 @@ class Pool:
         """The source does not tell of it any more."""
         self.is_gone = True
         self.listed = {}
+
+    def learn_share(self) -> None:
+        """Gather what the linked workers know of other routers and of who waits there."""
+        linked = [worker for worker in self.workers.values() if worker.is_linked]
+        self.share.learn(
+            max((worker.routers for worker in linked), default=1),
+            max((worker.elsewhere for worker in linked), default=0),
+            self.queued,
+        )
 
     @property
     def is_ready(self) -> bool:

@@ -34,13 +34,16 @@ class Promise:
         """Seconds in which one of `slots` comes free, as far as is known."""
         return (self.service_seconds or DEFAULT_SERVICE_SECONDS) / max(slots, 1)
 
-    def next_place(self, now: float, waiting: int, slots: int, room: int) -> float:
+    def next_place(
+        self, now: float, waiting: int, slots: int, room: int, routers: int = 1
+    ) -> float:
         """Seconds until the caller that is refused now should come back, jitter included.
 
         Args:
             waiting: calls in the line before it.
             slots: of ready workers and of those on their way.
             room: places in the line when it is empty.
+            routers: that promise places of this pool now, each its share of them.
 
         Of `slots + room` places few are free at a time, so the promises are spread wider the fewer
         there are: one slot without a line, met at a random moment, is free four times in five only
@@ -49,7 +52,7 @@ class Promise:
         interval = self.interval(slots)
         spread = 1.25 + 2.5 / max(slots + room, 1)
         earliest = now + max(waiting, 1) * interval
-        self._promised_at = max(self._promised_at + interval * spread, earliest)
+        self._promised_at = max(self._promised_at + interval * routers * spread, earliest)
         wait = self.jittered(self._promised_at - now)
         return min(max(wait, FLOOR_SECONDS), CEILING_SECONDS)
 

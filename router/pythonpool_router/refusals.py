@@ -66,10 +66,13 @@ def at_capacity(pool: Pool, cause: str, now: float) -> ResourceExhausted:
         for worker in pool.listed.values()
         if worker.state == "starting"
     )
-    wait = pool.promise.next_place(now, pool.queued, slots.total + coming, pool.queue_length)
+    waiting = pool.queued + pool.share.others
+    wait = pool.promise.next_place(
+        now, waiting, slots.total + coming, pool.queue_length, pool.share.refusing
+    )
     why = {
-        "queue_full": f"the line is full ({pool.queued} of {pool.queue_length})",
-        "queue_timeout": f"no slot came free in time, {pool.queued} calls wait",
+        "queue_full": f"the line is full ({waiting} of {pool.queue_length})",
+        "queue_timeout": f"no slot came free in time, {waiting} calls wait",
         "session_busy": "another call of the session runs",
         "memory": "its workers are short of memory",
         "sessions_full": "its workers hold as many sessions as they may",

@@ -44,6 +44,7 @@ class WorkerNews(LinkEvents):
             self._take_over_waiting(before, worker)
         pool.workers[worker.name] = worker
         worker.link = link
+        worker.told_line = 0
         worker.set_free(max(worker.slots - worker.busy, 0))
         pool.learn_commands()
         self._dispatcher.serve(worker)
@@ -55,7 +56,10 @@ class WorkerNews(LinkEvents):
             return
         state, exits, ends = worker.state, worker.exits, worker.session_ends
         catalogue = said.catalogue_of(news["catalogue"]) if "catalogue" in news else None
+        share = worker.routers, worker.elsewhere
         worker.learn(news, worker.link.holding)
+        if worker.passes_on or share != (worker.routers, worker.elsewhere):
+            worker.pool.learn_share()
         if self.counts_totals:
             said.add_growth(worker.pool.counters.worker_exits, exits, worker.exits)
             said.add_growth(worker.pool.counters.session_ends, ends, worker.session_ends)

@@ -24,6 +24,10 @@ class Worker:
         protocol: version of the link's protocol that both sides speak.
         replace: why it asks to be replaced, in one word; empty: it does not.
         others: slots held for other routers, at the last news.
+        passes_on: it tells the other routers how many calls wait here.
+        told_line: how many calls wait here, as this worker was told.
+        routers: that are linked to it.
+        elsewhere: calls that wait at the other routers, as they told it.
         is_enlisted: the worker knows that calls wait here, and will offer a slot.
         waiting: session calls that wait for this worker.
         link: the connection, None while there is none.
@@ -42,6 +46,10 @@ class Worker:
         self.free = 0
         self.others = 0
         self.is_enlisted = False
+        self.passes_on = False
+        self.told_line = 0
+        self.routers = 1
+        self.elsewhere = 0
         self.sessions = 0
         self.session_room = 0
         self.memory_bytes = 0
@@ -89,12 +97,15 @@ class Worker:
         exits, ends = said.totals(status.get("exits")), said.totals(status.get("session_ends"))
         started_at = said.moment(status.get("started_at", self.started_at))
         replace = said.word(status.get("replace") or "")
+        routers = said.number(status.get("routers", 1))
+        elsewhere = said.number(status.get("elsewhere", 0))
         self.state = said.state(status["state"])
         self.replace = replace
         busy, yours, self.sessions, self.session_room, self.memory_bytes, self.calls = told[:6]
         self.generation = told[6]
         self.slots, self.busy = slots, busy
         self.others = max(busy - yours, 0)
+        self.routers, self.elsewhere = routers, elsewhere
         self.started_at = started_at
         self.exits, self.session_ends = exits, ends
         self.set_free(max(slots - self.others - in_flight, 0))

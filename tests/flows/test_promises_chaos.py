@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from pythonpool.errors import BY_CODE
 
 POOLS = (
     troubles("exact", "concurrency: 2\nqueue: {maxLength: 200}"),
+    troubles("narrow", "queue: {maxLength: 20, timeoutSeconds: 60}", seconds=60),
     troubles("chaos", "replicas: 2\nconcurrency: 2\nqueue: {maxLength: 100, timeoutSeconds: 20}"),
 )
 CALLS = 120
@@ -55,6 +57,31 @@ def test_one_call_one_slot_through_two_routers(house: House, tmp_path: Path) -> 
         most = max(most, len(running))
     assert most == 2
     assert len(lines(journal)) == 2 * CALLS
+
+
+def test_the_line_is_the_pools(house: House) -> None:
+    """Within a tenth: however many routers there are, and whichever of them callers come to."""
+    routers = [RouterAsker(house, index) for index in (0, 1)]
+
+    def waiting() -> int:
+        return sum(int(router.pool("narrow")["queued"]) for router in routers)
+
+    with ExitStack() as held:
+        for number in range(41):
+            held.enter_context(routers[number % 2].held("narrow", "sleep", {"seconds": 60}))
+        wait_for(lambda: waiting() >= 18)
+        assert waiting() <= 22
+    wait_for(lambda: waiting() == 0 and routers[0].pool("narrow")["available"] == 1)
+    with ExitStack() as held:
+
+        def more() -> bool:
+            # One alone takes half of what is left, and half again when the news has gone round.
+            held.enter_context(routers[0].held("narrow", "sleep", {"seconds": 60}))
+            return waiting() >= 18
+
+        wait_for(more, 20.0)
+        assert waiting() <= 22
+    wait_for(lambda: waiting() == 0)
 
 
 def test_every_answer_is_true(house: House, tmp_path: Path) -> None:

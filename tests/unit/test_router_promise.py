@@ -50,6 +50,17 @@ def test_four_in_five_who_obey_are_admitted(slots: int, room: int) -> None:
     assert sum(shares) / len(shares) >= 0.8
 
 
+def test_routers_promise_their_shares() -> None:
+    """Two that promise all of it would bring twice as many callers as there are places."""
+    alone, shared = Promise(), Promise()
+    alone.served(1.0)
+    shared.served(1.0)
+    last_alone = max(alone.next_place(0.0, 10, 4, 10) for _ in range(200))
+    last_shared = max(shared.next_place(0.0, 10, 4, 10, 2) for _ in range(100))
+
+    assert 0.6 < last_shared / last_alone < 1.6
+
+
 def test_promises_differ_and_rise() -> None:
     """A crowd that is refused together must not come back together."""
     promise = Promise()

@@ -31,6 +31,7 @@ class Frames:
         self.settings = settings
         self.on_ping: Callable[[Link], None] = _ignore
         self.on_config: Callable[[dict[str, object]], None] = _ignore
+        self.on_line: Callable[[], None] = _ignore
         self.on_routers: Callable[[Link, list[str]], None] = _ignore
         self._slots = slots
         self._intake = intake
@@ -44,6 +45,7 @@ class Frames:
             Kind.CREDIT: self._credit,
             Kind.CANCEL: self._cancel,
             Kind.DECLINE: self._decline,
+            Kind.LINE: self._line,
             Kind.PING: self._ping,
             Kind.CONFIG: self._config,
             Kind.ROUTERS: self._routers,
@@ -108,6 +110,10 @@ class Frames:
         else:
             self._slots.decline(link)
             self._endings.publish()
+
+    def _line(self, link: Link, _number: int, payload: bytes) -> None:
+        link.line = U32.unpack(payload)[0]
+        self.on_line()
 
     def _ping(self, link: Link, number: int, _payload: bytes) -> None:
         link.send(Kind.PONG, number)

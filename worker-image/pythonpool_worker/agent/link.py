@@ -39,6 +39,7 @@ class Link(asyncio.Protocol):
         calls: by the router's numbers, those without their terminal frame.
         deliveries: by number, what still waits for the router's window.
         last_number: the highest number of a CALL so far; numbers rise.
+        line: calls that wait at the router, as it says.
         last_heard: when bytes came last, seconds of the loop's clock.
     """
 
@@ -53,6 +54,7 @@ class Link(asyncio.Protocol):
         self.calls: dict[int, Call] = {}
         self.deliveries: dict[int, Delivery] = {}
         self.last_number = 0
+        self.line = 0
         self.last_heard = 0.0
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hello = hello

@@ -60,6 +60,11 @@ class Links:
         """More than one connection is there."""
         return len(self._links) > 1
 
+    def beside(self, link: Link) -> dict[str, int]:
+        """How many routers there are, and how many calls wait at others than this one."""
+        waiting = [other.line for other in self.open if other is not link]
+        return {"routers": len(waiting) + 1, "elsewhere": sum(waiting)}
+
     @property
     def unsent_bytes(self) -> int:
         """Bytes that the kernel has not taken yet, and results that wait for a window."""

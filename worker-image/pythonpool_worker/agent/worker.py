@@ -132,7 +132,7 @@ class Worker:
             self._hello,
             self._frames.frame,
             self._link_is_open,
-            self._frames.link_is_lost,
+            self._link_is_lost,
         )
 
     def _connect(self) -> None:
@@ -148,6 +148,7 @@ class Worker:
         frames.on_ping = self._say_status
         frames.on_config = self._config
         frames.on_routers = self.links.told
+        frames.on_line = self._busy_changed
         self.endings.on_call_over = self._call_is_over
         self.intake.on_call = self._busy_changed
 
@@ -178,6 +179,7 @@ class Worker:
             "slots": self.slots.total,
             "busy": self.slots.busy,
             "yours": len(link.calls),
+            **self.links.beside(link),
             "sessions": len(self.sessions),
             "session_room": self._openings.room,
             "memory_bytes": self._keeper.memory_bytes,
@@ -220,6 +222,18 @@ class Worker:
         self._say_status(link)
         if self.state == "draining":
             link.send(Kind.DRAINING, 0)
+
+        self._say_busy_to_others(link)
+
+    def _link_is_lost(self, link: Link) -> None:
+        self._frames.link_is_lost(link)
+        self._say_busy_to_others(link)
+
+    def _say_busy_to_others(self, link: Link) -> None:
+        """There is one router more, or less: each has another share of the line."""
+        for other in self.links.open:
+            if other is not link:
+                self._say_status(other)
 
     def _say_status(self, link: Link) -> None:
         link.send(Kind.STATUS, 0, orjson.dumps(self.status(link)))
