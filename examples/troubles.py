@@ -28,7 +28,7 @@ class Troubles(Adapter):
     """Commands that hang, die, leak, flood and lie."""
 
     def start(self) -> None:
-        """`config: {start: "raise"}` makes the template fail, `{start: "exit"}` end."""
+        """`config: {start: "raise"}` makes the template fail, `exit` and `complain` end."""
         _misbehave(self.config.get("start"))
 
     def open(self) -> None:
@@ -367,6 +367,9 @@ def _misbehave(how: str | None) -> None:
         raise RuntimeError("on purpose")
     if how == "exit":
         sys.exit(3)
+    if how == "complain":
+        print("no licence for the solver", file=sys.stderr, flush=True)
+        os._exit(3)
     if how == "hang":
         time.sleep(600)
     if how == "thread":

@@ -9,6 +9,7 @@ import pytest
 from pythonpool.errors import SessionExpired, SessionLost, SessionNotFound, Timeout
 from pythonpool.messages import MAX_PAYLOAD, WINDOW, Kind
 from pythonpool_worker.agent.delivery import HIGH_WATER, STALL_SECONDS, Delivery
+from pythonpool_worker.agent.lastwords import with_last_line
 from pythonpool_worker.agent.link import Link
 from pythonpool_worker.agent.notify import Notices
 from pythonpool_worker.agent.problems import error_json
@@ -308,6 +309,18 @@ def test_a_pod_that_no_new_one_comes_for_drains_at_once(bell: Bell) -> None:
     watch.asked()
 
     assert (wishes, drains) == (["asked"], ["asked"])
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", "exit:3"),
+        ("one\n no licence \n\n", "exit:3; its last line: no licence"),
+        ("Traceback\nexit:3", "exit:3"),
+    ],
+)
+def test_last_words_carry_the_last_line_once(log: str, words: str) -> None:
+    assert with_last_line("exit:3", log) == words
 
 
 def test_an_error_fits_into_a_frame() -> None:

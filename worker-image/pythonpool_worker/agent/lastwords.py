@@ -10,6 +10,14 @@ _FILE = Path("/dev/termination-log")
 _MESSAGE_CHARACTERS = 1000
 
 
+def with_last_line(reason: str, log: str) -> str:
+    """Why, and what was printed last, unless that says the same: an exit code explains little."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    if not lines or lines[-1] in reason or reason in lines[-1]:
+        return reason
+    return f"{reason}; its last line: {lines[-1]}"
+
+
 def last_words(reason: str, message: str) -> None:
     """Write them, if there is a kubelet that reads them; `reason` is one CamelCase word."""
     if not _FILE.exists():

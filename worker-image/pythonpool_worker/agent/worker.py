@@ -26,6 +26,7 @@ from pythonpool_worker.agent.frames import Frames
 from pythonpool_worker.agent.intake import Intake
 from pythonpool_worker.agent.keeper_control import KeeperControl
 from pythonpool_worker.agent.keeper_events import Catalogue, KeeperEvents
+from pythonpool_worker.agent.lastwords import with_last_line
 from pythonpool_worker.agent.link import Link
 from pythonpool_worker.agent.links import Links
 from pythonpool_worker.agent.notify import Notices
@@ -257,7 +258,7 @@ class Worker:
             self.slots.close()
             self._set_state("failed", reason, log)
             if self._gives_up and not self.was_ready and not self.could_not_start.done():
-                self.could_not_start.set_result(reason)
+                self.could_not_start.set_result(with_last_line(reason, log))
 
     def _executors_changed(self) -> None:
         self.changed.set()
