@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cluster.kube.apiserver import ESTABLISHED
+from cluster.kube.apiserver import wait_for_crd
 from cluster.kube.client import Cluster
 from cluster.kube.images import IMAGES
 from cluster.kube.places import CHECKOUT
@@ -20,7 +20,7 @@ UNTIL_TERMINATED = "import signal; signal.sigwait({signal.SIGTERM})"
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace that admits restricted pods alone, with the CRD in the cluster."""
     cluster.kubectl("apply", "-f", str(CHECKOUT / "crds"))
-    cluster.kubectl("wait", *ESTABLISHED, "--timeout=30s")
+    wait_for_crd(cluster.kubectl)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     # A new name, as that of the last run may still be on its way out.
     name = f"test-cluster-{secrets.token_hex(3)}"

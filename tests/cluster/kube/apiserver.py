@@ -6,7 +6,7 @@ No nodes and no controllers: objects are stored, checked and watched, and nothin
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,6 @@ from cluster.kube.processes import Ground
 from cluster.kube.programs import program, provide
 from cluster.kube.steps import run
 
-ESTABLISHED = (
-    # By path: `--for=condition=…` fails on a CRD so new that it has no conditions at all.
-    '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True',
-    "crd/pythonpools.pythonpool.dev",
-)
 PARTS = ("kube-apiserver", "etcd", "kubectl")
 
 
@@ -68,7 +63,14 @@ def api_server() -> Iterator[ApiServer]:
 def install_crds(server: ApiServer) -> None:
     """Apply crds/ and wait until PythonPools are served."""
     server.kubectl("apply", "-f", str(CHECKOUT / "crds"))
-    server.kubectl("wait", *ESTABLISHED, "--timeout=20s")
+    wait_for_crd(server.kubectl)
+
+
+def wait_for_crd(kubectl: Callable[..., str]) -> None:
+    """Wait until PythonPools are served."""
+    # First what conditions come with: kubectl can not look for one where there are none at all.
+    for what in ("jsonpath={.status.acceptedNames.kind}=PythonPool", "condition=Established"):
+        kubectl("wait", f"--for={what}", "crd/pythonpools.pythonpool.dev", "--timeout=30s")
 
 
 def _free_ports(count: int) -> list[int]:
