@@ -25,9 +25,9 @@ fuzz:  ## requests made by seed against a router: make fuzz N=10000 SEED=7
 	@.ci/venv test
 	@.venv/bin/python tests/hostile/fuzz.py --number $(or $(N),10000) --seed $(or $(SEED),1)
 
-bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these
+bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these; PEERS=1: other Python servers, too
 	@.ci/venv dspy
-	@.venv/bin/python -m bench.main $(if $(QUICK),--quick) $(if $(SAVE),--save) $(if $(PEERS),peers) $(ROWS)
+	@.venv/bin/python -m bench.main $(if $(QUICK),--quick) $(if $(SAVE),--save) $(if $(PEERS),--peers) $(ROWS)
 
 lock:  ## pins what images are made of anew: requirements/, each at its newest
 	@.ci/venv test

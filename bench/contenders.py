@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.processes import child, free_port, wait_until
+from bench.processes import child, free_port, tree, wait_until
 from bench.programs import HERE, NATIVE, Load, run_load
 from bench.routers import LOAD_CORE, PROXY_CORE, Contender, bare, router
 
@@ -33,9 +33,9 @@ def cpu_and_load(
     rate: float = 0,
 ) -> tuple[float, Load]:  # fmt: skip
     """CPU microseconds a call of the contender, and what its callers saw."""
-    before = contender.cpu_seconds()
-    load = run_load(contender.targets[transport], connections, seconds, request, rate, LOAD_CORE)
-    return (contender.cpu_seconds() - before) / load.all_calls * 1e6, load
+    target, pids = contender.targets[transport], tree(contender.pid)
+    load = run_load(target, connections, seconds, request, rate, LOAD_CORE, pids=pids)
+    return load.cpu_us, load
 
 
 def only_cpu(measured: Mapping[str, list[tuple[float, Load]]]) -> dict[str, list[float]]:

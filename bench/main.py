@@ -19,7 +19,7 @@ from bench.programs import OUT, build_native, install_peers
 from bench.registry import GROUPS, Effort, NoSuchPartError, Part, chosen
 from bench.rows.peers import versions
 
-_QUICK = (3, 0.4)
+_QUICK = (3, 0.3)
 _FULL = (7, 1.0)
 
 
@@ -28,7 +28,8 @@ def main() -> int:
     parser = _parser()
     asked = parser.parse_args()
     try:
-        parts = chosen(PARTS, [word for words in asked.parts for word in words.split(",")])
+        words = [word for words in asked.parts for word in words.split(",")]
+        parts = chosen(PARTS, words, with_asked=asked.peers, is_quick=asked.quick)
     except NoSuchPartError as error:
         parser.error(str(error))
     if asked.save and (asked.quick or asked.parts):
@@ -41,23 +42,34 @@ def main() -> int:
     rounds, seconds = _QUICK if asked.quick else _FULL
     groups = _measured(parts, Effort(rounds, seconds, asked.quick, random.Random(asked.seed)))
     made_on["peers"] = versions() if groups["peers"] else None
-    _print(groups, made_on, is_whole=not asked.parts)
-    text = report.result(made_on, about, groups)
+    said = f"{_table(groups)}\n\n{_conditions(made_on, is_quick=asked.quick)}"
+    print(said)
+    missing = [key for key in report.unmeasured(groups) if not key.startswith("peers.")]
+    if missing and not asked.parts:
+        print(f"budgets without a figure: {', '.join(missing)}")
+    _write(report.result(made_on, about, groups), asked.save)
+    if asked.save or asked.document:
+        report.PAGE.write_text(report.documented(report.PAGE.read_text(), said))
+    return 0
+
+
+def _write(text: str, is_release: bool) -> None:
     OUT.mkdir(exist_ok=True)
     file = OUT / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
-    if asked.save:
+    if is_release:
         report.HISTORY.mkdir(exist_ok=True)
-        file = report.HISTORY / f"{about['version']}.json"
+        file = report.HISTORY / f"{version('pythonpool')}.json"
     file.write_text(text)
     print(f"written: {file}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.main")
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen")
+    parser.add_argument("--quick", action="store_true", help="two minutes: the budgets alone")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="order of turns")
-    parser.add_argument("--save", action="store_true", help="into bench/history, for a release")
+    parser.add_argument("--peers", action="store_true", help="the other Python servers, too")
+    parser.add_argument("--save", action="store_true", help="a release: into history and docs")
+    parser.add_argument("--document", action="store_true", help="put the table into the docs")
     parser.add_argument("parts", nargs="*", metavar="PART", help=(
         f"only these, or groups of them: {', '.join(part.name for part in PARTS)}; "
         f"groups: {', '.join(GROUPS)}"
@@ -83,19 +95,22 @@ def _measured(parts: Sequence[Part], effort: Effort) -> dict[str, list[Row]]:
     return groups
 
 
-def _print(groups: dict[str, list[Row]], about: dict[str, object], is_whole: bool) -> None:
+def _table(groups: dict[str, list[Row]]) -> str:
     release = report.latest_release()
     earlier = report.medians(release.read_text()) if release else None
-    print(report.table(groups, earlier, release.stem if release else ""))
+    return report.table(groups, earlier, release.stem if release else "")
+
+
+def _conditions(about: dict[str, object], is_quick: bool) -> str:
+    """What a reader of the table must know of the run."""
     python = interpreter()
-    print(
-        f"\n{about['cpu']}, {about['cores']} cores, load {about['load']} at the start and "
-        f"{[round(load, 2) for load in os.getloadavg()]} at the end; {about['nginx']}; "
-        f"{about['haproxy']}; Python {python['version']} (build: {build(python)})"
+    loads = [round(load, 1) for load in os.getloadavg()]
+    return (
+        f"{'Quick run' if is_quick else 'Full run'}, {about['time']}, commit {about['commit']}: "
+        f"{about['cpu']}, {about['cores']} cores, load averages {about['load']} at the start and "
+        f"{loads} at the end; {about['nginx']}; {about['haproxy']}; "
+        f"Python {python['version']} (build: {build(python)})."
     )
-    missing = [key for key in report.unmeasured(groups) if not key.startswith("peers.")]
-    if is_whole and missing:
-        print(f"budgets without a figure: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

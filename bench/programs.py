@@ -54,6 +54,8 @@ class Load:
         calls: answers with 2xx within `seconds`.
         late: calls of an open loop that nobody was free to make until the end.
         refused: answers 429 within `seconds`, where these were allowed.
+        cpu_seconds: CPU time of the processes that were asked about, while `cpu_calls` were made:
+            in the time that is counted.
     """
 
     all_calls: int
@@ -66,6 +68,15 @@ class Load:
     refused: int = 0
     refused_p50_us: float = 0.0
     refused_p99_us: float = 0.0
+    cpu_seconds: float = 0.0
+    cpu_calls: int = 0
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU microseconds a call of the processes that were asked about."""
+        if not self.cpu_calls:
+            raise LoadFailedError("no CPU was asked about, or no call came to its end")
+        return self.cpu_seconds / self.cpu_calls * 1e6
 
     @property
     def rate(self) -> float:
@@ -82,14 +93,15 @@ class RunningLoad:
 
     def __init__(
         self, target: str, connections: int, seconds: float, request: Path | Sequence[Path],
-        rate: float = 0, core: str = "", takes_refusals: bool = False,
+        rate: float = 0, core: str = "", takes_refusals: bool = False, pids: Sequence[int] = (),
     ) -> None:  # fmt: skip
         files = [request] if isinstance(request, Path) else request
-        self._target, self._patience = target, seconds + 60
+        self._target, self._patience = target, seconds + 120
         command = ["taskset", "-c", core] if core else []
         command += [str(NATIVE / "load"), target, str(connections), str(seconds)]
         command.append(",".join(map(str, files)))
         command += [f"rate={rate}"] * bool(rate) + ["refusals"] * takes_refusals
+        command += [f"cpu={','.join(map(str, pids))}"] * bool(pids)
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -107,23 +119,23 @@ class RunningLoad:
         if self._process.returncode:
             raise LoadFailedError(f"{self._target}: {error.strip()}")
         load = Load(**json.loads(out))
-        if not load.max_us and not load.refused:
-            raise LoadFailedError(f"{self._target}: no call began and ended in {load.seconds:g} s")
+        if not load.all_calls and not load.refused:
+            raise LoadFailedError(f"{self._target}: no answer came in {load.seconds:g} s")
         return load
 
 
 def run_load(
     target: str, connections: int, seconds: float, request: Path | Sequence[Path], rate: float = 0,
-    core: str = "", takes_refusals: bool = False,
+    core: str = "", takes_refusals: bool = False, pids: Sequence[int] = (),
 ) -> Load:  # fmt: skip
     """Ask `target` for a while; closed loop without `rate` (calls per second, Poisson).
 
-    Of several requests each connection has one, in turn.
+    Of several requests each connection has one, in turn. CPU is counted of `pids`.
 
     Raises:
         LoadFailedError: see there.
     """
-    load = RunningLoad(target, connections, seconds, request, rate, core, takes_refusals)
+    load = RunningLoad(target, connections, seconds, request, rate, core, takes_refusals, pids)
     return load.result()
 
 

@@ -36,12 +36,14 @@ class Part:
         group: its place in the table, one of GROUPS.
         measure: does it, in an empty folder.
         is_asked: only when it is asked for by name.
+        is_long: left out of a quick run, unless it is asked for by name.
     """
 
     name: str
     group: str
     measure: Measure
     is_asked: bool = False
+    is_long: bool = False
 
 
 GROUPS = {
@@ -57,8 +59,14 @@ class NoSuchPartError(Exception):
     """Neither a part nor a group is called so."""
 
 
-def chosen(parts: Sequence[Part], words: Sequence[str]) -> list[Part]:
+def chosen(
+    parts: Sequence[Part], words: Sequence[str], with_asked: bool = False, is_quick: bool = False
+) -> list[Part]:
     """The parts that `words` name, or whose group they name; without words the usual ones.
+
+    Args:
+        with_asked: without words, those too that are measured only when they are asked for.
+        is_quick: without words, none that are long.
 
     Raises:
         NoSuchPartError: a word names nothing.
@@ -70,5 +78,9 @@ def chosen(parts: Sequence[Part], words: Sequence[str]) -> list[Part]:
             f"no part is called {unknown[0]!r}; there are {', '.join(sorted(known))}"
         )
     if not words:
-        return [part for part in parts if not part.is_asked]
+        return [
+            part
+            for part in parts
+            if (with_asked or not part.is_asked) and not (is_quick and part.is_long)
+        ]
     return [part for part in parts if {part.name, part.group} & set(words)]

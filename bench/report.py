@@ -11,6 +11,8 @@ from bench.figures import Row
 from bench.registry import GROUPS
 
 HISTORY = Path(__file__).parent / "history"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "performance.md"
+_BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 
 Groups = Mapping[str, Sequence[Row]]
 
@@ -40,6 +42,19 @@ def _then(row: Row, earlier: Mapping[str, float] | None) -> str:
         return ""
     median = earlier.get(row.key)
     return " |" if median is None else f" {median:.{row.digits}f} |"
+
+
+def documented(page: str, text: str) -> str:
+    """The page with `text` in place of the figures of an earlier run.
+
+    Raises:
+        ValueError: the page has no such place.
+    """
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"no place for figures: between {_BEGIN} and {_END}")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def unmeasured(groups: Groups) -> list[str]:

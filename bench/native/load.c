@@ -1,19 +1,24 @@
 /* Load for the benchmark: many HTTP/1.1 connections, one thread, one request each at a time.
  *
- *   load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE[,…] [rate=R] [refusals]
+ *   load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE[,…] [rate=R] [refusals] [cpu=PID,…]
  *
  * Without a rate the loop is closed: each connection asks again as soon as it has its answer. With one
  * it is open: requests come at random times (Poisson, R a second), and latency counts from the time
  * they were due, whether or not a connection was free then. The first tenth of the time is not counted
- * into latencies and rate, but into `all_calls`. Latencies are of all calls that were due after it, also
- * of those that are answered after the end; one that nobody was free to make counts as until then.
+ * into latencies and rate, but into `all_calls`; in a closed loop nothing is until each connection has
+ * been answered once (accepting one costs more than a call), and the end is as much later. Latencies are
+ * of all calls that were due from then on, also of those that are answered after the end; one that nobody
+ * was free to make counts as until then.
  *
  * Of several request files each connection has one, in turn. Sixteen @ in a request are a number that
  * is another one each time it is sent. Answers have a length or are chunked. Any that is not 2xx ends
  * the run with code 1; with `refusals` 429 is counted apart.
+ *
+ * `cpu`: the CPU time of these processes in the time that is counted, and the calls in it.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -35,6 +40,8 @@
 #define BUFFER 262144
 #define MAX_SAMPLES 4000000
 #define MAX_WAITING 1000000
+#define NEVER 1e300
+#define PATIENCE 60
 
 struct connection {
     int fd, is_busy;
@@ -42,7 +49,7 @@ struct connection {
     double due;            /* when the request should have gone out */
     size_t sent;           /* bytes of the request that are out */
     size_t head_size;      /* bytes in `head` */
-    int is_refused;
+    int is_refused, is_known;
     enum { HEAD, LENGTH, SIZE_LINE, CHUNK, CHUNK_END, LAST_LINE } part;
     long long left;        /* bytes of the body, or of this chunk, still to come */
     char head[8192];
@@ -65,12 +72,15 @@ static struct request *requests;
 static int request_count, takes_refusals;
 static char *scratch;
 static int poller, count;
-static struct latencies answers, refusals;
+static struct latencies answers, refusals, early;
 static unsigned long long number;
 static double started, counted_from, ends, rate, next_due;
 static double *waiting;
 static size_t waiting_first, waiting_end;
-static unsigned long long all_calls, calls;
+static unsigned long long all_calls, calls, cpu_calls;
+static int known_count;
+static int processes[64], process_count;
+static double cpu_before = -1;
 
 static double now(void) {
     struct timespec t;
@@ -144,6 +154,26 @@ static void next_for(struct connection *c, double at) {
     else idle[idle_count++] = c;
 }
 
+static double cpu_seconds(void) {
+    unsigned long long total = 0;
+    for (int i = 0; i < process_count; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "/proc/%d/task", processes[i]);
+        DIR *tasks = opendir(path);
+        if (!tasks) fail(path);
+        for (struct dirent *task; (task = readdir(tasks));) {
+            unsigned long long used;
+            snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", processes[i], task->d_name);
+            FILE *file = task->d_name[0] == '.' ? NULL : fopen(path, "r");
+            if (!file) continue;
+            if (fscanf(file, "%llu", &used) == 1) total += used;
+            fclose(file);
+        }
+        closedir(tasks);
+    }
+    return total / 1e9;
+}
+
 static void add(struct latencies *to, double seconds) {
     if (to->count < MAX_SAMPLES) to->values[to->count++] = seconds * 1e6;
 }
@@ -152,8 +182,11 @@ static void answered(struct connection *c) {
     double at = now();
     struct latencies *to = c->is_refused ? &refusals : &answers;
     all_calls += !c->is_refused;
+    known_count += !c->is_known;
+    c->is_known = 1;
     if (at >= counted_from && at < ends) calls += !c->is_refused;
     if (c->due >= counted_from) add(to, at - c->due);
+    else if (!c->is_refused) add(&early, at - c->due);
     next_for(c, at);
 }
 
@@ -270,7 +303,7 @@ static void read_request(const char *path) {
 static void read_options(int argc, char **argv) {
     if (argc < 5) {
         fprintf(stderr, "usage: load tcp:HOST:PORT|unix:PATH CONNECTIONS SECONDS REQUEST_FILE[,…] "
-                        "[rate=R] [refusals]\n");
+                        "[rate=R] [refusals] [cpu=PID,…]\n");
         exit(2);
     }
     count = atoi(argv[2]);
@@ -278,7 +311,10 @@ static void read_options(int argc, char **argv) {
     for (int i = 5; i < argc; i++) {
         if (!strncmp(argv[i], "rate=", 5)) rate = atof(argv[i] + 5);
         else if (!strcmp(argv[i], "refusals")) takes_refusals = 1;
-        else wrong("no such option", argv[i]);
+        else if (!strncmp(argv[i], "cpu=", 4)) {
+            for (char *pid = strtok(argv[i] + 4, ","); pid && process_count < 64; pid = strtok(NULL, ","))
+                processes[process_count++] = atoi(pid);
+        } else wrong("no such option", argv[i]);
     }
 }
 
@@ -290,6 +326,7 @@ int main(int argc, char **argv) {
     number = (unsigned long long)getpid() << 32;
     scratch = malloc(BUFFER);
     answers.values = malloc(MAX_SAMPLES * sizeof *answers.values);
+    early.values = malloc(MAX_SAMPLES * sizeof *early.values);
     refusals.values = malloc(MAX_SAMPLES * sizeof *refusals.values);
     waiting = malloc(MAX_WAITING * sizeof *waiting);
     connections = calloc(count, sizeof *connections);
@@ -302,20 +339,28 @@ int main(int argc, char **argv) {
         if (rate) idle[idle_count++] = &connections[i];
     }
     started = next_due = now();
-    counted_from = started + seconds / 10;
-    ends = started + seconds;
+    counted_from = rate ? started + seconds / 10 : NEVER;
+    ends = rate ? started + seconds : NEVER;
     for (int i = 0; !rate && i < count; i++) ask(&connections[i], started);
     struct epoll_event events[256];
     for (;;) {
         double at = now();
         int busy = 0;
         if (rate) arrivals(at);
+        if (cpu_before < 0 && at >= (rate ? counted_from : started + seconds / 10)
+            && (rate || known_count == count)) {
+            if (!rate) ends = at + seconds * 0.9;
+            counted_from = at;
+            cpu_before = cpu_seconds();
+            cpu_calls = all_calls;
+        }
+        if (cpu_before < 0 && at > started + PATIENCE) wrong("some have no answer after", "60 s");
         if (at >= ends) {
             for (int i = 0; i < count; i++) busy += connections[i].is_busy;
             if (!busy) break;
             if (at > ends + 30) fail("answers do not come");
         }
-        double left = (rate && at < ends ? next_due : at < ends ? ends : at + 0.05) - at;
+        double left = (rate && at < ends ? next_due : ends == NEVER || at >= ends ? at + 0.05 : ends) - at;
         if (left < 0) left = 0;
         struct timespec wait = {(time_t)left, (left - (time_t)left) * 1e9};
         int n = epoll_pwait2(poller, events, 256, &wait, NULL);
@@ -329,14 +374,18 @@ int main(int argc, char **argv) {
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(c);
         }
     }
+    double cpu_after = cpu_seconds();
     for (size_t i = waiting_first; i < waiting_end; i++) add(&answers, ends - waiting[i]);
+    if (!answers.count) answers = early;  /* each call is longer than all of the time */
     qsort(answers.values, answers.count, sizeof(float), by_size);
     qsort(refusals.values, refusals.count, sizeof(float), by_size);
     printf("{\"all_calls\": %llu, \"calls\": %llu, \"seconds\": %.4f, \"p50_us\": %.1f, "
            "\"p99_us\": %.1f, \"max_us\": %.1f, \"late\": %zu, \"refused\": %zu, "
-           "\"refused_p50_us\": %.1f, \"refused_p99_us\": %.1f}\n",
+           "\"refused_p50_us\": %.1f, \"refused_p99_us\": %.1f, \"cpu_seconds\": %.6f, "
+           "\"cpu_calls\": %llu}\n",
            all_calls, calls, ends - counted_from, quantile(&answers, 0.5), quantile(&answers, 0.99),
            quantile(&answers, 1), waiting_end - waiting_first, refusals.count,
-           quantile(&refusals, 0.5), quantile(&refusals, 0.99));
+           quantile(&refusals, 0.5), quantile(&refusals, 0.99),
+           cpu_before < 0 ? 0 : cpu_after - cpu_before, cpu_before < 0 ? 0 : all_calls - cpu_calls);
     return 0;
 }

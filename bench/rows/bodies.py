@@ -28,7 +28,7 @@ def measure(folder: Path, effort: Effort) -> list[Row]:
                     effort.rounds,
                     effort.chance,
                     lambda who, request=request: cpu_and_load(  # type: ignore[misc]
-                        found[who], "tcp", 4, max(effort.seconds, 0.8), request
+                        found[who], "tcp", 4, effort.seconds, request
                     ),
                 )
             )

@@ -78,7 +78,9 @@ def _scraped(contender: Contender, request: Path, seconds: float) -> Load:
 
 
 def _spread_out(contender: Contender, requests: list[Path], seconds: float) -> float:
-    before = contender.cpu_seconds()
     # Each connection calls one pool: as many as there are pools.
-    load = run_load(contender.targets["tcp"], len(requests), seconds, requests, core=LOAD_CORE)
-    return (contender.cpu_seconds() - before) / load.all_calls * 1e6
+    load = run_load(
+        contender.targets["tcp"], len(requests), seconds, requests, core=LOAD_CORE,
+        pids=[contender.pid],
+    )  # fmt: skip
+    return load.cpu_us

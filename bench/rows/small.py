@@ -59,6 +59,8 @@ def _rows(cpu: dict[str, list[float]], transport: str, connections: int) -> list
         Row(f"{key}.nginx", f"router CPU against nginx, {at}", paired(cpu["router"], cpu["nginx"])),
         Row(f"{key}.haproxy-calls", f"calls a core against haproxy, {at}",
             paired(cpu["haproxy"], cpu["router"])),
+        Row(f"{key}.core", f"calls a second that one core bears, router alone on it, {at}",
+            spread(1e6 / used for used in cpu["router"]), 0),
     ]  # fmt: skip
     if "nginx-tcp" in cpu:
         ratio = paired(cpu["router"], cpu["nginx-tcp"])

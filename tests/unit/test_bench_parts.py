@@ -91,6 +91,21 @@ def test_budgets_without_a_figure_are_named() -> None:
     assert set(missing) == BUDGETS.keys() - {"syscalls.router"}
 
 
+def test_new_figures_take_the_place_of_the_old_in_the_docs() -> None:
+    page = "# Page\n<!-- figures -->\nold\n<!-- end of figures -->\nmore\n"
+
+    told = report.documented(page, "new")
+
+    assert told == "# Page\n<!-- figures -->\nnew\n<!-- end of figures -->\nmore\n"
+    assert report.documented(told, "new") == told
+    with pytest.raises(ValueError, match="no place for figures"):
+        report.documented("# Page\n", "new")
+
+
+def test_the_page_has_a_place_for_figures() -> None:
+    assert report.documented(report.PAGE.read_text(), "new")
+
+
 def test_the_last_release_is_the_highest_number(tmp_path: Path) -> None:
     """Not the last in the alphabet."""
     assert report.latest_release(tmp_path) is None
@@ -122,7 +137,7 @@ def test_parts_are_asked_for_by_name_or_group() -> None:
     parts = [
         Part("one", "router", nothing),
         Part("two", "router", nothing),
-        Part("three", "path", nothing),
+        Part("three", "path", nothing, is_long=True),
         Part("heavy", "peers", nothing, is_asked=True),
     ]
 
@@ -130,6 +145,9 @@ def test_parts_are_asked_for_by_name_or_group() -> None:
         return [part.name for part in chosen(parts, words)]
 
     assert names() == ["one", "two", "three"]
+    assert len(chosen(parts, [], with_asked=True)) == 4
+    assert chosen(parts, [], is_quick=True) == parts[:2]
+    assert chosen(parts, ["three"], is_quick=True) == [parts[2]]
     assert names("router") == ["one", "two"]
     assert names("three", "one") == ["one", "three"]
     assert names("peers") == ["heavy"]
