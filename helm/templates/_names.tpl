@@ -45,6 +45,16 @@ capabilities:
 {{ if .Values.links.secretName }}user{{ else if .Values.links.certManager.issuerRef }}cert-manager{{ else }}operator{{ end }}
 {{- end }}
 
+{{- /* What is left of a life when new ones are made must be enough for what follows. */}}
+{{- define "pythonpool.checkLives" -}}
+{{- if gt (mul 4 (int64 .overlapSeconds)) (int64 .certificateSeconds) }}
+{{- fail "links.overlapSeconds must be at most a quarter of links.certificateSeconds" }}
+{{- end }}
+{{- if gt (mul 4 (int64 .certificateSeconds)) (int64 .authoritySeconds) }}
+{{- fail "links.certificateSeconds must be at most a quarter of links.authoritySeconds" }}
+{{- end }}
+{{- end }}
+
 {{- define "pythonpool.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}

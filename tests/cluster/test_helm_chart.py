@@ -83,6 +83,8 @@ def test_a_pool_can_be_left_out(helm: Callable[..., str]) -> None:
         ("links.secretName=mine,links.certManager.issuerRef.name=x", "maxProperties"),
         ("links.certManager.issuerRef.kind=Issuer", "missing property 'name'"),
         ("links.overlapSeconds=-1", "minimum"),
+        ("links.certificateSeconds=7200", "overlapSeconds must be at most a quarter"),
+        ("links.authoritySeconds=7776000", "certificateSeconds must be at most a quarter"),
     ],
 )
 def test_wrong_values_are_refused(helm: Callable[..., str], setting: str, words: str) -> None:

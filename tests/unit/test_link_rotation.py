@@ -11,7 +11,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from pythonpool_operator import bundle
 from pythonpool_operator.certificates import for_secret, from_secret, make_authority, read_all
 from pythonpool_operator.rotation import Facts, Keys, Step, carry_out, decide, read_keys
-from pythonpool_operator.settings import Lives
+from pythonpool_operator.settings import Lives, parse
 
 HOUR, DAY = 3600.0, 86_400.0
 START = 1_800_000_000.0
@@ -315,3 +315,28 @@ def test_a_changed_bundle_says_since_when() -> None:
 def test_what_is_no_certificate_is_said() -> None:
     with pytest.raises(ValueError):
         read_all("no certificate")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--link-overlap-seconds=3000000", "overlap-seconds must be at most a quarter"),
+        ("--link-overlap-seconds=-1", "overlap-seconds must be at most a quarter"),
+        ("--link-authority-seconds=7776000", "certificate-seconds must be at most a quarter"),
+    ],
+)
+def test_lives_that_leave_no_time_are_refused(
+    flags: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = ["--agent-image", "core:1", "--api-server", "https://there", "--link-secret", "keys"]
+    with pytest.raises(SystemExit):
+        parse([*usual, "--rotate-links", flags], {})
+    assert words in capsys.readouterr().err
+
+
+def test_without_a_secret_links_are_left_alone() -> None:
+    usual = ["--agent-image", "core:1", "--api-server", "https://there"]
+    assert parse(usual, {}).links is None
+    named = parse([*usual, "--link-secret", "mine"], {}).links
+    assert named is not None
+    assert (named.secret, named.lives) == ("mine", None)
