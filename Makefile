@@ -25,6 +25,10 @@ fuzz:  ## requests made by seed against a router: make fuzz N=10000 SEED=7
 	@.ci/venv test
 	@.venv/bin/python tests/hostile/fuzz.py --number $(or $(N),10000) --seed $(or $(SEED),1)
 
+mutations:  ## four defects of the core, made in a copy of the tree: the soak must catch each
+	@.ci/venv test
+	@.venv/bin/python tests/soak/mutations.py
+
 bench:  ## what a call costs, beside nginx and haproxy; QUICK=1: two minutes, not fifteen; ROWS="small path": only these; PEERS=1: other Python servers, too
 	@.ci/venv dspy
 	@.venv/bin/python -m bench.main $(if $(QUICK),--quick) $(if $(SAVE),--save) $(if $(PEERS),--peers) $(ROWS)
