@@ -43,7 +43,8 @@ def test_a_killed_up_leaves_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "scenario", ["storm", "zoo", "vanish", "frozen", "routers", "changes", "cancels"]
+    "scenario",
+    ["storm", "zoo", "vanish", "frozen", "routers", "changes", "overload", "cancels", "million"],
 )
 def test_a_promise_holds_under_load(scenario: str) -> None:
     """`make soak SCENARIO=…` is the whole of it."""

@@ -200,12 +200,12 @@ def _stalled(call: Sent, pauses: Iterable[Pause]) -> float:
     measured = [pause for pause in pauses if pause.is_measured]
     due = call.sent + call.allowed
     there = min(call.sent + _WAY_SECONDS, due)
-    return _union(call.sent, there, measured) + _union(due, call.answered, measured)
+    return union(call.sent, there, measured) + union(due, call.answered, measured)
 
 
 def _paused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool = False) -> float:
     """Seconds between two times in which something was made to stand still."""
-    return _union(
+    return union(
         began,
         ended,
         [each for each in pauses if not each.is_measured and (kills or not each.only_kills)],
@@ -215,10 +215,11 @@ def _paused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool 
 def _excused(began: float, ended: float, pauses: Iterable[Pause], *, kills: bool = False) -> float:
     """Seconds between two times in which something, or the machine, stood still."""
     among = [each for each in pauses if kills or not each.only_kills]
-    return _union(began, ended, among)
+    return union(began, ended, among)
 
 
-def _union(began: float, ended: float, pauses: Iterable[Pause]) -> float:
+def union(began: float, ended: float, pauses: Iterable[Pause]) -> float:
+    """Seconds between two times that lie in any of the pauses."""
     total, until = 0.0, began
     for pause in sorted(pauses, key=lambda each: each.began):
         total += max(0.0, min(ended, pause.ended) - max(until, pause.began))

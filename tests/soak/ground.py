@@ -3,8 +3,10 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from soak.callers import POOL, Target
 from soak.family import Size, family, largest_by_role, marked, shared_memory
 from soak.linkproxy import LinkProxy
 from soak.plan import Plan
+
+Stalled = Callable[[float, float], float]
+"""Seconds between two times in which the machine stood still."""
 
 ROOT = Path(__file__).parents[2]
 SETTLE_SECONDS = 30.0
@@ -79,14 +84,19 @@ class Ground:
         finally:
             await connection.close()
 
-    async def settled(self) -> dict[str, Size]:
+    async def settled(self, stalled: Stalled = lambda _began, _ended: 0.0) -> dict[str, Size]:
         """Wait until every slot is free and nothing else runs; what each role holds then.
+
+        Seconds in which the machine stood still do not count.
 
         Raises:
             AssertionError: it does not come to that.
         """
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while (unrest := await self._unrest()) and time.monotonic() < deadline:
+        began = time.monotonic()
+        while unrest := await self._unrest():
+            now = time.monotonic()
+            if now - began - stalled(began, now) > SETTLE_SECONDS:
+                break
             await asyncio.sleep(0.2)
         assert not unrest, f"not at rest after {SETTLE_SECONDS:.0f} s: {unrest}"
         return largest_by_role(self.root)
@@ -130,7 +140,10 @@ class Ground:
 
     async def close(self) -> list[str]:
         """End `up`; what is wrong with its end."""
-        code = await asyncio.to_thread(self.house.close)
+        try:
+            code = await asyncio.to_thread(self.house.close)
+        except subprocess.TimeoutExpired as error:
+            return [f"up did not end: {error}", *await self._gone()]
         wrong = [] if code == 0 else [f"up ended with {code}"]
         wrong += await self._gone()
         if files := sorted(path.name for path in (self.home / "run").iterdir()):

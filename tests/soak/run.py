@@ -67,7 +67,7 @@ async def soak(asked: Asked) -> Result:
     scenario = SCENARIOS[asked.scenario]
     ground = await prepare(scenario.plan or VARIANTS[asked.variant])
     log, stalls = Log(), list[Pause]()
-    stage = Stage(asked, ground, log, Strikes(ground, log, say), say)
+    stage = Stage(asked, ground, log, Strikes(ground, log, say), say, stalls)
     deaths = DeathWatch(ground.journal, log.sent, report=say)
     watching = asyncio.gather(
         watch_stalls(stalls.append), watch_machine(stalls.append), deaths.watch()
@@ -99,12 +99,12 @@ async def _played(stage: Stage) -> list[str]:
     ground, asked = stage.ground, stage.asked
     warm_up = _WARM_UP_SECONDS if asked.scale == 1.0 else _SHORT_WARM_UP_SECONDS
     await Load().run(f"{asked.seed}w", ground.target, stage.log, warm_up, ground.plan)
-    before = await ground.settled()
+    before = await ground.settled(stage.stalled)
     wrong = await SCENARIOS[asked.scenario].play(stage)
     if asked.end == "kill":
         return wrong
     began = time.monotonic()
-    after = await ground.settled()
+    after = await ground.settled(stage.stalled)
     stage.figures["at_rest_s"] = round(time.monotonic() - began, 1)
     return wrong + growth(before, after)
 

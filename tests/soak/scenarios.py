@@ -3,6 +3,7 @@
 from soak.plan import Plan
 from soak.scenes.changes import changes
 from soak.scenes.fire import fire, storm
+from soak.scenes.million import million
 from soak.scenes.overload import overload
 from soak.scenes.routers import frozen, killed
 from soak.scenes.stuck import cancels, vanish, zoo
@@ -40,4 +41,9 @@ SCENARIOS: dict[str, Scenario] = {
         Plan(replicas=2, line=20),
     ),
     "cancels": Scenario("10,000 cancels that cross results", cancels),
+    "million": Scenario(
+        "a million calls, some of which cross their deadlines: own answers, none late",
+        million,
+        Plan(replicas=2, slots=4, line=100),
+    ),
 }

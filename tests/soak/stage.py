@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from soak.callers import Caller, Log, Manner, Target
+from soak.checker import union
 from soak.ground import Ground
-from soak.history import Sent
+from soak.history import Pause, Sent
 from soak.plan import Plan
 from soak.strikes import Strikes
 
@@ -50,6 +51,7 @@ class Stage:
         log: of all callers.
         strikes: what was made to fail.
         say: prints a line.
+        stalls: when the machine stood still, so far.
         figures: what the scenario measured, for the report.
     """
 
@@ -58,7 +60,12 @@ class Stage:
     log: Log
     strikes: Strikes
     say: Callable[[str], None]
+    stalls: list[Pause]
     figures: dict[str, Any] = field(default_factory=dict)
+
+    def stalled(self, began: float, ended: float) -> float:
+        """Seconds between two times in which the machine stood still."""
+        return union(began, ended, self.stalls)
 
     def scaled(self, full: float, least: float) -> float:
         """`full` as asked, at least `least`."""

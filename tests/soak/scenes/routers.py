@@ -43,7 +43,11 @@ async def frozen(stage: Stage) -> list[str]:
     # Only the frozen router's own callers may have noticed.
     others = [call for call in stage.log.sent[first:] if call.nonce.startswith("router1")]
     own = [call for call in stage.log.sent[first:] if call.nonce.startswith("router0")]
-    slow = [call for call in others if call.answered - call.sent > 3.0]
+    slow = [
+        call
+        for call in others
+        if call.answered - call.sent - stage.stalled(call.sent, call.answered) > 3.0
+    ]
     stage.strikes.pauses.append(Pause(began, ended, "a router stood still"))
     stage.strikes.struck.append(Strike(began, ended + _SILENCE_SECONDS, "a router stood still"))
     stage.figures |= {
