@@ -22,7 +22,8 @@ from pythonpool_operator.settings import Settings
 
 _log = logging.getLogger("pythonpool.operator")
 
-_TIMEOUT = aiohttp.ClientTimeout(total=2, sock_connect=1)
+_TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=2)
+_TRIES = 3
 _FIND_SECONDS = 2.0
 _KEPT_SECONDS = 120.0
 _AT_ONCE = 16
@@ -35,7 +36,7 @@ class Routers:
         self._settings = settings
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         self._known: dict[str, tuple[float, Mapping[str, PoolLoad]]] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[str, asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
         """Hang up."""
@@ -47,16 +48,21 @@ class Routers:
 
     async def fresh(self, key: Key) -> PoolLoad:
         """What the routers say now, as far as they answer within seconds."""
-        await self.ask(key.namespace)
+        for _ in range(_TRIES):
+            if await self.ask(key.namespace):
+                break
         return self.load(key)
 
-    async def ask(self, namespace: str) -> None:
-        """Ask all routers of a namespace; who asks meanwhile gets the same answers."""
+    async def ask(self, namespace: str) -> bool:
+        """Ask all routers of a namespace; who asks meanwhile gets the same answers.
+
+        False: there are some, and none has answered.
+        """
         task = self._asking.get(namespace)
         if task is None:
             task = self._asking[namespace] = asyncio.create_task(self._ask(namespace))
             task.add_done_callback(lambda _: self._asking.pop(namespace, None))
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
     async def watch(
         self, namespaces: Callable[[], Iterable[str]], look: Callable[[Key], None]
@@ -80,16 +86,17 @@ class Routers:
         at, known = self._known.get(namespace, (0.0, {}))
         return known if time.monotonic() - at <= _KEPT_SECONDS else {}
 
-    async def _ask(self, namespace: str) -> None:
+    async def _ask(self, namespace: str) -> bool:
         addresses = await self._find(namespace)
         said = await asyncio.gather(*(self._get(address) for address in addresses))
         answers = [answer for answer in said if answer is not None]
         if not answers:
-            return
+            return not addresses
         try:
             self._known[namespace] = (time.monotonic(), read_load(answers))
         except (KeyError, TypeError, ValueError) as error:
             _log.warning("%s: the routers' load is not understood: %r", namespace, error)
+        return True
 
     async def _find(self, namespace: str) -> set[str]:
         """The addresses of all routers: those of their headless Service."""
