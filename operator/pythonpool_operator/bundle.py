@@ -11,6 +11,7 @@ from pythonpool_operator.kinds import (
     FINGERPRINT_ANNOTATION,
     MANAGER,
     POOL,
+    POOL_LABEL,
     SINCE_ANNOTATION,
     Json,
 )
@@ -69,6 +70,8 @@ def manifest(namespace: str, name: str, text: str, owners: list[Json], since: fl
                 "app.kubernetes.io/component": _COMPONENT,
                 "app.kubernetes.io/managed-by": MANAGER,
                 "app.kubernetes.io/version": version,
+                # Of no single pool, and watched with all that is of one.
+                POOL_LABEL: "",
             },
             "ownerReferences": [_owner(pool) for pool in owners],
         },

@@ -77,7 +77,4 @@ class Key:
 
 def watched_selector(kind: Kind) -> str:
     """Labels of the objects of a watched kind that the operator has to do with; empty: all."""
-    if kind is POOL:
-        return ""
-    # Beside those of pools there is one ConfigMap for the links of each namespace.
-    return f"app.kubernetes.io/managed-by={MANAGER}" if kind is CONFIG_MAP else POOL_LABEL
+    return "" if kind is POOL else POOL_LABEL
