@@ -44,7 +44,9 @@ class Link(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         size = len(body)
         self._out.append(
-            messages.call_start(number, size, 0, 30_000, 0, 0, size, b"echo", b"", b"", b"")
+            messages.call_start(
+                number, size, 0, 30_000, 0, 0, size, messages.call_names(b"echo", b"", b"", b"")
+            )
         )
         self._out.append(body)
 

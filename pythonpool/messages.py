@@ -147,7 +147,9 @@ class FrameReader:
 
 
 _CALL = struct.Struct(">BIIIIBBBH")
-_CALL_FRAME = struct.Struct(">IBQBIIIIBBBH")
+_CALL_FRAME = struct.Struct(">IBQBIIII")
+_CALL_NAMES = struct.Struct(">BBBH")
+_CALL_TIMES_BYTES = _CALL.size - _CALL_NAMES.size
 _CALL_KIND = int(Kind.CALL)
 
 
@@ -174,21 +176,25 @@ def call_head(call: Call) -> bytes:
     """The payload of a CALL frame without its body."""
     return call_start(
         0, 0, call.flags, call.timeout_ms, call.waited_ms, call.line_ms, call.body_bytes,
-        call.command, call.session, call.traceparent, call.owner,
+        call_names(call.command, call.session, call.traceparent, call.owner),
     )[HEADER_BYTES:]  # fmt: skip
 
 
 def call_start(
     number: int, part_bytes: int, flags: int, timeout_ms: int, waited_ms: int, line_ms: int,
-    body_bytes: int, command: bytes, session: bytes, traceparent: bytes, owner: bytes,
+    body_bytes: int, names: bytes,
 ) -> bytes:  # fmt: skip
-    """A CALL frame up to its body, of which it carries `part_bytes`; the rest as in `Call`."""
-    n1, n2, n3, n4 = len(command), len(session), len(traceparent), len(owner)
-    length = _BESIDE_PAYLOAD + _CALL.size + n1 + n2 + n3 + n4 + part_bytes
+    """A CALL frame up to its body, of which it carries `part_bytes`; `names` by `call_names`."""
+    length = _BESIDE_PAYLOAD + _CALL_TIMES_BYTES + len(names) + part_bytes
     return _CALL_FRAME.pack(
-        length, _CALL_KIND, number, flags, timeout_ms, waited_ms, line_ms, body_bytes,
-        n1, n2, n3, n4,
-    ) + b"".join((command, session, traceparent, owner))  # fmt: skip
+        length, _CALL_KIND, number, flags, timeout_ms, waited_ms, line_ms, body_bytes
+    ) + names  # fmt: skip
+
+
+def call_names(command: bytes, session: bytes, traceparent: bytes, owner: bytes) -> bytes:
+    """The part of a CALL frame that is the same whenever the same call comes again."""
+    lengths = _CALL_NAMES.pack(len(command), len(session), len(traceparent), len(owner))
+    return b"".join((lengths, command, session, traceparent, owner))
 
 
 def read_call(payload: bytes) -> Call:

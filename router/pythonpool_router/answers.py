@@ -16,12 +16,13 @@ GRANT_BYTES = 65_536
 class Answer(Reply):
     """The ordinary answer of one call, written to one connection."""
 
-    __slots__ = ("_connection", "_owed", "_remaining", "call", "has_head")
+    __slots__ = ("_connection", "_dispatcher", "_owed", "_remaining", "call", "has_head")
 
     def __init__(self, connection: "Connection") -> None:
         self.call: Call | None = None
         self.has_head = False
         self._connection = connection
+        self._dispatcher = connection.dispatcher
         self._remaining = 0
         self._owed = 0
 
@@ -37,24 +38,26 @@ class Answer(Reply):
     def result(self, call: Call, octets: bool, total: int, first: bytes) -> None:
         """Write head and body, or the head and as much as is here."""
         connection = self._connection
-        dispatcher = connection.dispatcher
+        dispatcher = self._dispatcher
         dispatcher.answered(call)
         worker = call.worker
+        is_last = connection.is_last
         head = responses.result_head(
             octets,
             total,
-            dispatcher.execution_id(call).encode(),
+            dispatcher.instance_bytes,
+            call.number,
             worker.name_bytes if worker is not None else b"",
-            call.waited * 1e3,
-            call.run_us / 1e3,
+            call.waited,
+            call.run_us,
             connection.site.date,
-            connection.is_last,
+            is_last,
         )
-        self.has_head = True
         if total == len(first):
             connection.write(head + first)
-            connection.finished()
+            connection.answered(is_last)
             return
+        self.has_head = True
         self._remaining = total - len(first)
         connection.write(head + first)
 

@@ -67,10 +67,12 @@ class Call:
         since: monotonic seconds of its arrival; its age in every line.
         deadline: monotonic seconds at which its waiting ends.
         body: the parts of the body that are held; all of it where `upload` is None.
+        names: those of its CALL frame, once it was sent.
         number: of its last CALL frame, 0 before.
         run_us: microseconds it ran, once its terminal frame has come.
         waited: seconds from its arrival until it was sent.
         in_body: a RESULT or CHUNK with MORE has come, its END has not.
+        has_waited: it was in a line, which may still hold it as one that has left.
         tried: workers that refused it for a reason that waiting does not cure.
     """
 
@@ -81,8 +83,10 @@ class Call:
         "deadline",
         "flags",
         "granted",
+        "has_waited",
         "in_body",
         "link",
+        "names",
         "number",
         "owner",
         "pool",
@@ -117,6 +121,7 @@ class Call:
         self.body: list[bytes] = []
         self.body_bytes = 0
         self.upload: Upload | None = None
+        self.names = b""
         self.number = 0
         self.worker: Worker | None = None
         self.link: Link | None = None
@@ -127,4 +132,11 @@ class Call:
         self.granted = 0
         self.in_body = False
         self.streamed = False
+        self.has_waited = False
         self.tried: set[str] | None = None
+
+    def anew(self) -> "Call":
+        """Another call of the same kind, which has no body yet."""
+        call = Call(self.pool, self.command, self.flags, self.timeout_ms, self.owner, self.reply)
+        call.session, call.traceparent = self.session, self.traceparent
+        return call

@@ -64,6 +64,19 @@ class PoolCounters:
         key = (command, code)
         self.executions[key] = self.executions.get(key, 0) + 1
 
+    def served(self, command: str, seconds: float) -> None:
+        """One call ended with its result after it ran for `seconds`."""
+        key = (command, "ok")
+        executions = self.executions
+        if key in executions and command in self.execution_seconds:
+            executions[key] += 1
+            histogram = self.execution_seconds[command]
+            histogram.counts[bisect_left(BOUNDS, seconds)] += 1
+            histogram.total_seconds += seconds
+        else:
+            self.count(command, "ok")
+            self.ran(command, seconds)
+
     def ran(self, command: str, seconds: float) -> None:
         """One call ran for `seconds`."""
         histogram = self.execution_seconds.get(command)

@@ -5,6 +5,7 @@ Called by the front and by sessions; told by links. Knows lines, hints and deadl
 
 import asyncio
 import copy
+from time import monotonic
 
 from pythonpool import names
 from pythonpool.errors import (
@@ -12,7 +13,7 @@ from pythonpool.errors import (
     PythonPoolError,
     SessionNotFound,
 )
-from pythonpool.messages import OPEN, U32, CancelReason, Kind
+from pythonpool.messages import OPEN, U32, UNKNOWN, CancelReason, Kind
 from pythonpool_router import refusals
 from pythonpool_router.call import ANSWERED, GONE, NEW, SENT, WAITING, Call
 from pythonpool_router.link import line_age_ms
@@ -29,13 +30,14 @@ class Dispatcher:
     """Gives calls to free slots; keeps the lines while there are none.
 
     Attributes:
-        instance: this router's life; the first part of every execution id.
+        instance, instance_bytes: this router's life; the first part of every execution id.
         in_flight: calls that were taken and have no answer yet.
     """
 
     def __init__(self, pools: Pools, instance: str) -> None:
         self.pools = pools
         self.instance = instance
+        self.instance_bytes = instance.encode()
         self.in_flight = 0
         self._number = 0
         self._loop = asyncio.get_running_loop()
@@ -59,7 +61,7 @@ class Dispatcher:
 
         Answers by the call's `reply`: at once when the call is refused.
         """
-        now = self._loop.time()
+        now = monotonic()
         pool = call.pool
         self.in_flight += 1
         if not call.since:
@@ -130,9 +132,7 @@ class Dispatcher:
         self.in_flight -= 1
         pool = call.pool
         seconds = call.run_us / 1e6
-        label = call.command if call.command in pool.commands else ""
-        pool.counters.count(label, "ok")
-        pool.counters.ran(label, seconds)
+        pool.counters.served(call.command if call.command in pool.commands else "", seconds)
         pool.promise.served(seconds)
 
     def opened(self) -> None:
@@ -237,14 +237,14 @@ class Dispatcher:
         """Send the call to a linked worker, with the age of the oldest that still waits."""
         pool = call.pool
         self._number = number = self._number + 1
-        worker.set_free(worker.free - 1 if worker.free > 0 else 0)
+        worker.take_slot()
         head = pool.line.head() if pool.queued else None
         worker.is_enlisted = head is not None
         waited = call.waited = now - call.since
         pool.counters.queue_wait.observe(waited)
         link = worker.link
         assert link is not None  # noqa: S101
-        link.send(call, number, waited, line_age_ms(now, head.since if head else None))
+        link.send(call, number, waited, UNKNOWN if head is None else line_age_ms(now, head.since))
 
     def pump(self, pool: Pool) -> None:
         """Give waiting calls to workers with free slots, then make sure that all others know."""

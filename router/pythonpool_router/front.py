@@ -15,6 +15,7 @@ from pythonpool_router.callersocket import CHECK_SECONDS, NEVER, CallerSocket
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.execute import call_of, give_body
 from pythonpool_router.intake import Intake
+from pythonpool_router.repeat import Repeat, repeat_of
 from pythonpool_router.requests import Request
 from pythonpool_router.site import Site
 from pythonpool_router.target import Target, known_target
@@ -43,6 +44,8 @@ class Connection(CallerSocket):
         self._request: Request | None = None
         self._plan: tuple[Target, Caller | None] | None = None
         self._answer: Answer | None = None
+        self._repeat: Repeat | None = None
+        self._ready: Repeat | None = None
         self._bridge: Bridge | None = None
         self._has_begun = False
         self.began_at = 0.0
@@ -76,6 +79,12 @@ class Connection(CallerSocket):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the present request, or of those behind it."""
+        ready = self._ready
+        if ready is not None:
+            self._ready = None
+            body = ready.body(data)
+            if body is not None and self._start_again(ready, body):
+                return
         if self._is_closing:
             return
         intake = self._intake
@@ -94,9 +103,12 @@ class Connection(CallerSocket):
         super().connection_lost(error)
         self._connections.discard(self)
         answer, bridge = self._answer, self._bridge
-        self._answer = self._bridge = None
+        self._answer = self._bridge = self._ready = None
         if answer is not None and answer.call is not None:
             self.dispatcher.gone(answer.call)
+        if self._repeat is not None:
+            self._repeat.forget()
+            self._repeat = None
         if bridge is not None:
             bridge.gone()
 
@@ -186,14 +198,43 @@ class Connection(CallerSocket):
             self.deadline = self._loop.time() + CHECK_SECONDS
             if not upload.wants_more and not request.is_whole:
                 self.pause()
+        self._repeat = repeat_of(
+            request, target, caller, call, answer, self.dispatcher.pools, self.site.max_body_bytes
+        )
         self.dispatcher.submit(call, target.queue_timeout)
+
+    def _start_again(self, repeat: Repeat, body: bytes) -> bool:
+        """Start the last call once more with `body`; False when it has to be judged anew."""
+        guard, dispatcher = self.site.guard, self.dispatcher
+        assert guard is not None  # noqa: S101
+        call = repeat.call(body, guard.access, dispatcher.pools)
+        if call is None:
+            return False
+        self._request = repeat.request
+        self._intake.requests.append(repeat.request)
+        self._answer = repeat.answer
+        self.deadline = NEVER
+        dispatcher.submit(call, repeat.queue_timeout)
+        return True
+
+    def answered(self, is_last: bool) -> None:
+        """The result of a call is written: `finished`, and the same call may come again."""
+        repeat, intake = self._repeat, self._intake
+        if repeat is None or is_last or len(intake.requests) > 1 or intake.held_bytes:
+            self.finished()
+            return
+        intake.requests.clear()
+        self._request = self._answer = self._plan = None
+        self.began_at = now = self.site.now
+        self.deadline = now + IDLE_SECONDS
+        self._ready = repeat
 
     def finished(self) -> None:
         """The answer is written: on to the next request, or the end of the connection."""
         is_last = self.is_last
         if self._answer is not None:
             self._answer.call = None  # each holds the other: the collector would have to part them
-        self._request = self._answer = self._bridge = self._plan = None
+        self._request = self._answer = self._bridge = self._plan = self._repeat = None
         if is_last:
             self._close()
             return

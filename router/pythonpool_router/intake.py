@@ -10,7 +10,6 @@ import httptools
 
 from pythonpool.errors import InvalidArgument, PythonPoolError
 from pythonpool_router.requests import MAX_HEAD_BYTES, Field, Request, too_large
-from pythonpool_router.samehead import SameHead
 
 _SLICE = 16_384
 
@@ -32,7 +31,6 @@ class Intake:
         "_head_fed",
         "_held",
         "_parser",
-        "_same",
         "_target",
         "held_bytes",
         "in_head",
@@ -50,7 +48,6 @@ class Intake:
         self._current: Request | None = None
         self._target = b""
         self._fields: list[Field] = []
-        self._same: SameHead | None = None
         self._head_fed = 0
         self._held: list[bytes] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -59,11 +56,6 @@ class Intake:
         """Take bytes in; whatever is wrong with them stands in the `error` of a request."""
         requests = self.requests
         is_first = not (requests or self._current or self.in_head or self.is_broken)
-        if is_first and self._same is not None:
-            request = self._same.request(data)
-            if request is not None:
-                requests.append(request)
-                return
         whole = data
         while data and not self.is_broken:
             current = self._current
@@ -82,7 +74,7 @@ class Intake:
             self._parse(part)
             if part is whole:
                 if is_first and len(requests) == 1 and requests[0].is_whole:
-                    self._same = SameHead.of(data, requests[0])
+                    requests[0].raw = data
                 return
             data = data[len(part) :]
 

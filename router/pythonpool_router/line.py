@@ -29,6 +29,7 @@ class Line:
     def push(self, call: Call) -> None:
         """Let `call` wait in the place of its age: at the end, unless it was refused before."""
         call.state = WAITING
+        call.has_waited = True
         self._length += 1
         calls = self._calls
         if not calls or calls[-1].since <= call.since:

@@ -6,8 +6,7 @@ reading a link. What a worker breaks here is broken for itself alone: a bad fram
 
 import asyncio
 import struct
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pythonpool import messages
@@ -15,6 +14,7 @@ from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
 from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
 from pythonpool_router import said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
+from pythonpool_router.linkevents import LinkEvents
 from pythonpool_router.logs import Logger
 from pythonpool_router.overdue import STALLED_SECONDS, OverdueWatch, is_stalled
 
@@ -25,42 +25,6 @@ _log = Logger()
 _RESULT_BYTES = messages.RESULT_HEAD.size
 _END_BYTES = messages.END_HEAD.size
 _BAD_FRAME = (messages.ProtocolError, struct.error, KeyError, TypeError, ValueError)
-
-
-class LinkEvents(ABC):
-    """What a link tells upwards; dispatch listens."""
-
-    @abstractmethod
-    def status(self, worker: "Worker", news: dict[str, Any]) -> None:
-        """A STATUS came. Raises KeyError, TypeError or ValueError when it is not one."""
-
-    @abstractmethod
-    def draining(self, worker: "Worker") -> None:
-        """The worker takes no new calls."""
-
-    @abstractmethod
-    def free(self, worker: "Worker", slots: int) -> None:
-        """The worker has free slots and nobody waits for them."""
-
-    @abstractmethod
-    def offered(self, worker: "Worker", secret: str | None) -> bool:
-        """A slot (or the session) is kept for this router; return whether a call was sent."""
-
-    @abstractmethod
-    def refused(self, call: Call, worker: "Worker", reason: int) -> None:
-        """The worker did not take the call; nothing has started."""
-
-    @abstractmethod
-    def ended(self, call: Call, worker: "Worker", slot_free: bool) -> None:
-        """The worker has done with the call (terminal frame)."""
-
-    @abstractmethod
-    def failed(self, call: Call, worker: "Worker", error: PythonPoolError) -> None:
-        """The call ended with an error at the worker."""
-
-    @abstractmethod
-    def broken(self, worker: "Worker", calls: list[Call]) -> None:
-        """The link is gone; `calls` were sent and have no answer."""
 
 
 class Link:
@@ -86,6 +50,7 @@ class Link:
         self._is_full = False
         self._overdue = OverdueWatch(lambda: self.calls.values(), self._overdue_at_worker)
         self._frames: dict[int, Callable[[int, bytes], None]] = {
+            Kind.PONG: lambda number, payload: None,
             Kind.STATUS: self._on_status,
             Kind.DRAINING: self._on_draining,
             Kind.FREE: self._on_free,
@@ -118,7 +83,6 @@ class Link:
         self.holding += 1
         if not self._overdue.is_looking:
             self._overdue.start()
-        session = call.session
         parts, size, flags = call.body, call.body_bytes, call.flags
         if call.upload is not None:
             room = messages.MAX_PAYLOAD - 1024
@@ -127,12 +91,12 @@ class Link:
             size = sum(map(len, parts))
             if more:
                 flags |= MORE
+        names = call.names = call.names or _names(call)
         out = self._control
         out.append(
             messages.call_start(
                 number, size, flags, call.timeout_ms, int(waited * 1000), line_ms, call.body_bytes,
-                call.command.encode(), session.secret.encode() if session is not None else b"",
-                call.traceparent, call.owner,
+                names,
             )
         )  # fmt: skip
         out += parts
@@ -201,19 +165,21 @@ class Link:
 
     # -- in -------------------------------------------------------------------------------------
 
-    def frame(self, kind: int, number: int, payload: bytes) -> None:
-        """Take one frame; never raises."""
-        handler = self._frames.get(kind)
-        if handler is None:
-            self.close(f"a frame of kind {kind}, which a worker does not send")
-            return
-        try:
-            handler(number, payload)
-        except _BAD_FRAME as error:
-            self.close(f"a bad frame of kind {kind}: {error!r}")
-        except Exception:  # noqa: BLE001 - the edge to the worker
-            # One caller's fault must not cost the others their link.
-            _log.exception("a frame was not understood", kind=kind, worker=self.worker.name)
+    def take(self, frames: Iterable[tuple[int, int, bytes]]) -> None:
+        """Take what has come; raises nothing but what `frames` raises."""
+        handlers = self._frames
+        for kind, number, payload in frames:
+            handler = handlers.get(kind)
+            if handler is None:
+                self.close(f"a frame of kind {kind}, which a worker does not send")
+                continue
+            try:
+                handler(number, payload)
+            except _BAD_FRAME as error:
+                self.close(f"a bad frame of kind {kind}: {error!r}")
+            except Exception:  # noqa: BLE001 - the edge to the worker
+                # One caller's fault must not cost the others their link.
+                _log.exception("a frame was not understood", kind=kind, worker=self.worker.name)
 
     def lost(self) -> None:
         """The connection is gone: every call that was sent is unanswered for ever."""
@@ -269,23 +235,26 @@ class Link:
         call = self.calls.get(number)
         if call is None or call.state == ANSWERED:
             return
-        rest = total - len(payload) + _RESULT_BYTES
+        first = payload[_RESULT_BYTES:]
+        rest = total - len(first)
         if call.in_body or rest < 0 or bool(rest) != bool(flags & MORE):
             # More or less than its length would be read as another caller's answer.
             raise messages.ProtocolError(f"a RESULT of {total} bytes for call {number}")
-        call.in_body = bool(rest)
-        call.deadline = self._loop.time() + STALLED_SECONDS
         self.holding -= 1
         is_wanted = call.state == SENT
-        if not flags & MORE or not is_wanted:
+        if not rest:
             del self.calls[number]
-            if flags & MORE:
-                # The worker must not wait for room for a rest that nobody takes.
-                self.cancel(call, CancelReason.CALLER_GONE)
+        elif is_wanted:
+            call.in_body = True
+            call.deadline = self._loop.time() + STALLED_SECONDS
+        else:
+            del self.calls[number]
+            # The worker must not wait for room for a rest that nobody takes.
+            self.cancel(call, CancelReason.CALLER_GONE)
         call.run_us = run_us
         call.state = ANSWERED
         if is_wanted:
-            call.reply.result(call, bool(flags & OCTETS), total, payload[_RESULT_BYTES:])
+            call.reply.result(call, bool(flags & OCTETS), total, first)
         self._events.ended(call, self.worker, bool(flags & SLOT_FREE))
 
     def _on_error(self, number: int, payload: bytes) -> None:
@@ -391,6 +360,11 @@ class Link:
             asked.set_result(answer)
 
 
-def line_age_ms(now: float, oldest: float | None) -> int:
-    """The `line_ms` of a CALL: the age of the oldest that waits, UNKNOWN for none."""
-    return UNKNOWN if oldest is None else min(int((now - oldest) * 1000), UNKNOWN - 1)
+def line_age_ms(now: float, oldest: float) -> int:
+    """The `line_ms` of a CALL: the age of the oldest that waits."""
+    return min(int((now - oldest) * 1000), UNKNOWN - 1)
+
+
+def _names(call: Call) -> bytes:
+    session = b"" if call.session is None else call.session.secret.encode()
+    return messages.call_names(call.command.encode(), session, call.traceparent, call.owner)

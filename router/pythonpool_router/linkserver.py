@@ -108,12 +108,7 @@ class LinkConnection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         try:
             if self._link is not None:
-                take = self._link.frame
-                for kind, number, payload in self._reader.feed(data):
-                    if kind > Kind.PONG:
-                        take(kind, number, payload)
-                    else:
-                        self._frame(kind, payload)
+                self._link.take(self._reader.feed(data))
             else:
                 for kind, number, payload in self._reader.feed(data):
                     self._early(kind, number, payload)
@@ -147,13 +142,13 @@ class LinkConnection(asyncio.Protocol):
         if self._link is None or kind <= Kind.PONG:
             self._frame(kind, payload)
         else:
-            self._link.frame(kind, number, payload)
+            self._link.take([(kind, number, payload)])
 
     def _frame(self, kind: int, payload: bytes) -> None:
         if kind == Kind.PONG:
             return
         if kind == Kind.STATUS and self._link is not None:
-            self._link.frame(kind, 0, payload)
+            self._link.take([(kind, 0, payload)])
             return
         if kind != Kind.HELLO or self._link is not None or self._is_held:
             self.cut(f"a frame of kind {kind} out of place")

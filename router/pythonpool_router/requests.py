@@ -48,6 +48,7 @@ class Request:
         body_bytes: how many bytes have come so far.
         length: Content-Length, 0 without a body, None when it is chunked.
         is_whole: the last byte has come.
+        raw: all its bytes, where they came whole and alone and nobody has asked for them yet.
         sink: who takes the body as it comes, instead of `body`.
     """
 
@@ -61,6 +62,7 @@ class Request:
         "length",
         "method",
         "named",
+        "raw",
         "sink",
         "target",
     )
@@ -78,6 +80,7 @@ class Request:
         self.is_whole = False
         self.body: list[bytes] = []
         self.body_bytes = 0
+        self.raw = b""
         self.sink: Callable[[bytes], None] | None = None
 
     def take(self, chunk: bytes) -> None:
@@ -118,23 +121,6 @@ class Request:
             self.length = int(named[b"content-length"])
         if version == "1.0":
             self.is_last = True
-
-    def again(self, digits: bytes, body: bytes) -> "Request":
-        """The same head once more, whole, with another Content-Length and body."""
-        request = Request(self.method, self.target, self.fields)
-        request.named = self.named
-        if digits != self.named[b"content-length"]:
-            request.named = {**self.named, b"content-length": digits}
-            request.fields = [
-                (name, digits if name.lower() == b"content-length" else value)
-                for name, value in self.fields
-            ]
-        request.length = int(digits)
-        request.body_bytes = len(body)
-        if body:
-            request.body.append(body)
-        request.is_whole = True
-        return request
 
 
 def _nowhere(chunk: bytes) -> None:

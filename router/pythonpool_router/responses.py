@@ -24,9 +24,9 @@ _RESULT = (
     b"HTTP/1.1 200 OK\r\n"
     b"Content-Type: %b\r\n"
     b"Content-Length: %d\r\n"
-    b"Pythonpool-Execution-Id: %b\r\n"
+    b"Pythonpool-Execution-Id: %b-%x\r\n"
     b"Pythonpool-Worker: %b\r\n"
-    b"Server-Timing: queue;dur=%.3f, run;dur=%.3f\r\n"
+    b"Server-Timing: queue;dur=%b, run;dur=%d.%03d\r\n"
     b"Date: %b\r\n"
     b"%b\r\n"
 )
@@ -47,21 +47,24 @@ def head(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
 def result_head(
     octets: bool,
     total: int,
-    execution_id: bytes,
+    instance: bytes,
+    number: int,
     worker: bytes,
-    waited_ms: float,
-    run_ms: float,
+    waited: float,
+    run_us: int,
     date: bytes,
     is_last: bool,
 ) -> bytes:
-    """The head of a finished call's answer."""
+    """The head of a finished call's answer; `instance` and `number` are its execution id."""
     return _RESULT % (
         OCTETS if octets else JSON,
         total,
-        execution_id,
+        instance,
+        number,
         worker,
-        waited_ms,
-        run_ms,
+        b"%.3f" % (waited * 1e3) if waited else b"0.000",
+        run_us // 1000,
+        run_us % 1000,
         date,
         CLOSE if is_last else b"",
     )

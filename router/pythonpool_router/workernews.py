@@ -12,7 +12,8 @@ from pythonpool.messages import Refusal
 from pythonpool_router import refusals, said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 from pythonpool_router.dispatch import SWEEP_SECONDS, Dispatcher
-from pythonpool_router.link import Link, LinkEvents
+from pythonpool_router.link import Link
+from pythonpool_router.linkevents import LinkEvents
 from pythonpool_router.pools import Pool
 from pythonpool_router.workers import Worker
 
@@ -104,7 +105,7 @@ class WorkerNews(LinkEvents):
             worker.set_free(0)
             worker.is_enlisted = True
         else:
-            worker.set_free(min(worker.free + 1, worker.slots))
+            worker.give_slot()
         if call.state == GONE:
             self._session_free(call, worker)
             return
@@ -163,7 +164,7 @@ class WorkerNews(LinkEvents):
         if call.session is not None:
             worker.waiting.free(call.session.secret)
         if slot_free:
-            worker.set_free(min(worker.free + 1, worker.slots))
+            worker.give_slot()
         else:
             worker.others = max(worker.others, 1)  # its slot went to another router, or is lost
         if pool.queued:

@@ -86,6 +86,22 @@ class Worker:
         else:
             self.pool.idle.pop(self, None)
 
+    def take_slot(self) -> None:
+        """A call was sent: one slot less may be free."""
+        free = self.free - 1
+        if free > 0:
+            self.free = free
+        else:
+            self.set_free(0)
+
+    def give_slot(self) -> None:
+        """A call is over: one slot more may be free."""
+        free = self.free
+        if 0 < free < self.slots:
+            self.free = free + 1
+        else:
+            self.set_free(min(free + 1, self.slots))
+
     def learn(self, status: dict[str, Any], in_flight: int) -> None:
         """Take the news of a STATUS; `in_flight`: this router's calls there that hold a slot.
 
