@@ -1,5 +1,5 @@
 # Two commands do everything from a fresh clone: `make demo` and `make test`.
-.PHONY: demo up test check soak fuzz bench lock cluster images cluster-down clean
+.PHONY: demo up test check soak mutations fuzz bench lock cluster images cluster-down clean
 
 demo:  ## the main job on this machine: three pools, three examples, everything stopped again
 	@.ci/venv dspy,neural

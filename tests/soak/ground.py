@@ -84,6 +84,17 @@ class Ground:
         finally:
             await connection.close()
 
+    async def delete_sessions(self) -> int:
+        """Delete those whose callers could not, because their router was away; how many."""
+        connection = self.target.connection()
+        try:
+            items = (await connection.ask("GET", f"/v1/sessions?pool={POOL}")).json["items"]
+            for row in items:
+                await connection.ask("DELETE", f"/v1/sessions/{row['session_id']}")
+        finally:
+            await connection.close()
+        return len(items)
+
     async def settled(self, stalled: Stalled = lambda _began, _ended: 0.0) -> dict[str, Size]:
         """Wait until every slot is free and nothing else runs; what each role holds then.
 

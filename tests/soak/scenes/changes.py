@@ -17,8 +17,8 @@ _CHANGE_SECONDS = 12.0
 
 async def changes(stage: Stage) -> list[str]:
     """Workers are recycled every 4 s and all replaced every 12 s; they also recycle by calls."""
-    seconds = stage.scaled(_SECONDS, 8.0)
-    long = stage.scaled(_LONG_SECONDS, 3.0)
+    seconds = stage.scaled(_SECONDS, 6.0)
+    long = stage.scaled(_LONG_SECONDS, 2.0)
     end = time.monotonic() + seconds
     first = len(stage.log.sent)
     made: list[str] = []
@@ -58,7 +58,7 @@ async def _recycle(stage: Stage, end: float, made: list[str]) -> None:
 
 
 async def _change(stage: Stage, end: float, made: list[str]) -> None:
-    pause = stage.scaled(_CHANGE_SECONDS, 3.0)
+    pause = stage.scaled(_CHANGE_SECONDS, 2.5)
     number = 0
     while time.monotonic() + pause < end:
         await asyncio.sleep(pause)

