@@ -136,6 +136,8 @@ async def test_a_stream_that_nobody_reads_holds_its_command_back() -> None:
         number = here.router.call(flags=STREAM)
         executor = await here.keeper.working()
         own, _ = await executor.run()
+        await executor.send(Kind.BEGIN, own)
+        assert (await here.router.inbox.next()).kind == Kind.BEGIN
         chunks = asyncio.create_task(_chunks(executor, own, count))
         received = 0
         while (frame := await here.router.inbox.next()).kind == Kind.CHUNK:

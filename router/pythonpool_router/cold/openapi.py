@@ -124,6 +124,13 @@ def _sessions() -> dict[str, Operation]:
             "description": "Open.",
             "headers": {"Location": {"schema": {"type": "string"}}},
             "content": {_JSON: {"schema": ref("Session")}},
+            "links": {
+                operation: {
+                    "operationId": operation,
+                    "parameters": {"session": "$response.body#/session_id"},
+                }
+                for operation in ("showSession", "executeInSession", "deleteSession")
+            },
         }
     }
     errors = (400, 401, 403, 404, 408, 413, 422, 429, 499, 500, 502, 503, 504)

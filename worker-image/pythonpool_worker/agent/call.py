@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from pythonpool_worker.agent.delivery import Delivery
     from pythonpool_worker.agent.executors import Executor
+    from pythonpool_worker.agent.judging import Allowance
     from pythonpool_worker.agent.link import Link
     from pythonpool_worker.agent.sessions import Session
     from pythonpool_worker.agent.timers import Alarm
@@ -44,6 +45,8 @@ class Call:
         is_abandoned: the caller has gone and the call runs on; its answer is dropped.
         snapshot: the session's state that came with this call, not yet valid.
         gathers: the kind of the frame whose DATA come now, 0 for none.
+        gathered: how many bytes of it have come.
+        allowance: of progress; there once the stream has begun.
         first, rest: a result that is not whole yet.
         taker: what waits for an executor in this call's name.
         on_over: told when a call of the agent's own is over, with the error or None.
@@ -51,6 +54,7 @@ class Call:
 
     __slots__ = (
         "alarm",
+        "allowance",
         "body",
         "body_bytes",
         "command",
@@ -59,6 +63,7 @@ class Call:
         "executor",
         "first",
         "flags",
+        "gathered",
         "gathers",
         "has_slot",
         "is_abandoned",
@@ -106,6 +111,8 @@ class Call:
         self.session: Session | None = None
         self.delivery: Delivery | None = None
         self.gathers = 0
+        self.gathered = 0
+        self.allowance: Allowance | None = None
         self.first = b""
         self.rest: list[bytes] = []
         self.snapshot: list[bytes] | None = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pythonpool.messages import LIMITS, Kind, frame
+from pythonpool.messages import LIMITS, Kind, ProtocolError, frame
 from pythonpool_worker.agent.channel import Channel
 from pythonpool_worker.agent.timers import Timers
 
@@ -199,13 +199,14 @@ class Executors:
 
     def started(self, message: dict[str, Any], descriptor: int) -> None:
         """The keeper: an executor is ready, and this is the socket to it."""
-        number = message["id"]
-        if number not in self._starting or descriptor < 0:
-            if descriptor >= 0:
-                os.close(descriptor)
+        number, pid = message.get("id"), message.get("pid")
+        end = _as_socket(descriptor)
+        if not isinstance(number, int) or number not in self._starting or end is None:
+            if end is not None:
+                end.close()
             return
         self._starting.discard(number)
-        executor = Executor(number, message["pid"], Channel(socket.socket(fileno=descriptor)))
+        executor = Executor(number, pid if isinstance(pid, int) else 0, Channel(end))
         executor.channel.listen(partial(self._frame, executor), partial(self._ended, executor))
         self._all[number] = executor
         if self._limits:
@@ -290,19 +291,24 @@ class Executors:
 
     def _frame(self, executor: Executor, kind: int, own: int, payload: bytes) -> None:
         errand = executor.errands.get(own)
-        if errand is not None:
+        if errand is None:
+            return
+        try:
             errand.frame(kind, payload)
+        except (ValueError, LookupError, TypeError) as error:
+            raise ProtocolError(f"a bad frame of kind {kind}: {error!r}") from error
 
-    def _ended(self, executor: Executor) -> None:
+    def _ended(self, executor: Executor, *, is_broken: bool) -> None:
         # Its death, if it is one, is told by the keeper; an executor that lives on with its socket
         # closed is of no use.
         if executor in self._idle:
             self._idle.remove(executor)
-        self._timers.after(_END_WITHOUT_DEATH_SECONDS, self._lives_on, executor)
+        wait = 0.0 if is_broken else _END_WITHOUT_DEATH_SECONDS
+        self._timers.after(wait, self._lives_on, executor)
 
     def _lives_on(self, executor: Executor) -> None:
         if executor.id in self._all and not executor.ending:
-            _log.warning("executor %d closed its socket and lives on: killed", executor.pid)
+            _log.warning("executor %d lives on without a channel: killed", executor.pid)
             self._tell({"t": "kill", "id": executor.id, "dump": False})
 
     def _died(self, executor: Executor, death: Death) -> None:
@@ -351,6 +357,17 @@ class Executors:
         self._is_paused = False
         if self._is_filling:
             self.fill()
+
+
+def _as_socket(descriptor: int) -> socket.socket | None:
+    """The socket that came from the keeper; closed, and None, when it is something else."""
+    if descriptor < 0:
+        return None
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
 
 
 def _nothing() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from pythonpool_worker.agent.recycle import Recycling
 _log = logging.getLogger("pythonpool.agent")
 
 Catalogue = list[dict[str, Any]]
+
+_MAX_CATALOGUE_BYTES = 8 * 2**20
 
 
 class KeeperEvents:
@@ -87,8 +90,10 @@ class KeeperEvents:
         self._recycling.stuck()
 
     def _memory(self, message: Message) -> None:
-        self.memory_bytes = message["bytes"]
-        limit = message.get("limit_bytes")
+        used, limit = message["bytes"], message.get("limit_bytes")
+        if not isinstance(used, int) or not isinstance(limit, int | None):
+            raise TypeError("memory that is no number of bytes")
+        self.memory_bytes = used
         self._recycling.memory(self.memory_bytes, limit)
         self._on_memory(self.memory_bytes, limit)
 
@@ -98,8 +103,13 @@ def _read_rows(descriptor: int) -> Catalogue:
     if descriptor < 0:
         return []
     with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("a catalogue that is no file")
         file.seek(0)
-        rows: Catalogue = orjson.loads(file.read())
+        text = file.read(_MAX_CATALOGUE_BYTES + 1)
+    if len(text) > _MAX_CATALOGUE_BYTES:
+        raise ValueError(f"a catalogue of more than {_MAX_CATALOGUE_BYTES} bytes")
+    rows: Catalogue = orjson.loads(text)
     return rows
 
 

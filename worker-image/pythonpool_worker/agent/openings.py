@@ -15,7 +15,6 @@ from pythonpool.messages import (
     MORE,
     RESULT_HEAD,
     SNAPSHOT_HEAD,
-    TOO_LARGE,
     Kind,
     Refusal,
     frame,
@@ -25,7 +24,8 @@ from pythonpool.names import SessionHandle
 from pythonpool_worker.agent.call import Call, Phase
 from pythonpool_worker.agent.endings import Endings
 from pythonpool_worker.agent.executors import Death, Executor, Executors, Kill
-from pythonpool_worker.agent.running import Running
+from pythonpool_worker.agent.judging import check_error, must_be
+from pythonpool_worker.agent.running import Running, begin_snapshot, more_snapshot
 from pythonpool_worker.agent.sessions import Session, Sessions
 from pythonpool_worker.agent.settings import Identity, Settings
 from pythonpool_worker.agent.timers import Timers
@@ -36,32 +36,43 @@ _CLOSE_SECONDS = 2.0
 
 
 class _Opening:
-    """SESSION_OPEN as its executor's errand; `then` gets the ERROR's payload, or None."""
+    """SESSION_OPEN as its executor's errand; `then` gets the ERROR's payload, or None.
 
-    __slots__ = ("_call", "_endings", "_session", "_then")
+    `most`: bytes of a state that is kept.
+    """
+
+    __slots__ = ("_call", "_endings", "_most", "_then")
 
     def __init__(
         self,
         call: Call,
-        session: Session,
+        most: int,
         endings: Endings,
         then: Callable[[bytes | None], None],
     ) -> None:
         self._call = call
-        self._session = session
+        self._most = most
         self._endings = endings
         self._then = then
 
     def frame(self, kind: int, payload: bytes) -> None:
         call = self._call
         if kind == Kind.SNAPSHOT:
-            call.too_large = bool(payload[0] & TOO_LARGE)
-            call.snapshot = [payload[SNAPSHOT_HEAD.size :]]
-        elif kind == Kind.DATA and call.snapshot is not None:
-            call.snapshot.append(payload)
+            must_be(
+                len(payload) >= SNAPSHOT_HEAD.size and not call.gathers, "a SNAPSHOT out of place"
+            )
+            begin_snapshot(call, payload)
+        elif kind == Kind.DATA:
+            must_be(bool(call.gathers and payload), "DATA out of place")
+            call.gathered += len(payload)
+            more_snapshot(call, payload, self._most)
+        elif kind == Kind.END:
+            call.gathers = 0
         elif kind == Kind.RESULT:
+            must_be(not call.gathers, "a RESULT out of place")
             self._then(None)
         elif kind == Kind.ERROR:
+            check_error(payload)
             self._then(payload)
 
     def killed(self, kill: Kill) -> None:
@@ -213,7 +224,7 @@ class Openings:
         call.phase = Phase.RUNNING
         call.started_at = self._clock.monotonic()
         executor.errands[call.own] = _Opening(
-            call, session, self._endings, partial(then, call, session, executor)
+            call, self.settings.state_bytes, self._endings, partial(then, call, session, executor)
         )
         state = base64.b64encode(session.state).decode() if session.state is not None else None
         asked = {"session_id": str(session.handle), "context": session.context, "snapshot": state}

@@ -7,6 +7,7 @@ from pythonpool.clock import Clock
 from pythonpool.errors import ResultTooLarge
 from pythonpool.messages import (
     MORE,
+    RESULT_HEAD,
     RETIRE,
     SNAPSHOT_HEAD,
     STREAM,
@@ -22,6 +23,7 @@ from pythonpool_worker.agent.call import Call, Phase
 from pythonpool_worker.agent.delivery import HIGH_WATER, Delivery
 from pythonpool_worker.agent.endings import Endings
 from pythonpool_worker.agent.executors import Death, Executor, Executors, Kill
+from pythonpool_worker.agent.judging import Allowance, check_error, check_progress, must_be
 from pythonpool_worker.agent.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,22 +86,30 @@ class Running:
         call.body = []
 
     def frame(self, call: Call, kind: int, payload: bytes) -> None:
-        """A frame of the executor for this call."""
+        """A frame of the executor for this call.
+
+        Raises:
+            ProtocolError, ValueError, IndexError: it is not one, or out of place.
+        """
         if kind == Kind.RESULT:
+            must_be(len(payload) >= RESULT_HEAD.size and not call.gathers, "a RESULT out of place")
             if payload[0] & MORE:
                 self._gather_result(call, payload)
             else:
                 self._finished(call, payload, [])
         elif kind == Kind.ERROR:
+            must_be(not call.gathers, "an ERROR out of place")
+            check_error(payload)
             self._failed(call, payload)
         elif kind == Kind.DATA:
             self._data(call, payload)
         elif kind == Kind.END:
             self._end(call)
         elif kind == Kind.SNAPSHOT:
-            call.too_large = bool(payload[0] & TOO_LARGE)
-            call.snapshot = [payload[SNAPSHOT_HEAD.size :]]
-            call.gathers = kind if payload[0] & MORE else 0
+            must_be(
+                len(payload) >= SNAPSHOT_HEAD.size and not call.gathers, "a SNAPSHOT out of place"
+            )
+            begin_snapshot(call, payload)
         elif kind in (Kind.BEGIN, Kind.PROGRESS, Kind.CHUNK):
             self._stream(call, kind, payload)
 
@@ -131,19 +141,22 @@ class Running:
         if total > self.settings.result_bytes:
             self._too_large(call, total)
             return
-        call.first, call.rest, call.gathers = payload, [], Kind.RESULT
+        call.first, call.rest, call.gathers, call.gathered = payload, [], Kind.RESULT, len(payload)
 
     def _data(self, call: Call, payload: bytes) -> None:
+        must_be(bool(call.gathers and payload), "DATA out of place")
+        call.gathered += len(payload)
         if call.gathers == Kind.RESULT:
             call.rest.append(payload)
-            if len(call.rest) * 65_536 > self.settings.result_bytes + 131_072:
-                self._too_large(call, self.settings.result_bytes + 1)
-        elif call.gathers == Kind.SNAPSHOT and call.snapshot is not None:
-            call.snapshot.append(payload)
-        elif call.gathers == Kind.CHUNK:
+            if call.gathered > self.settings.result_bytes + RESULT_HEAD.size:
+                self._too_large(call, call.gathered - RESULT_HEAD.size)
+        elif call.gathers == Kind.SNAPSHOT:
+            more_snapshot(call, payload, self.settings.state_bytes)
+        else:
             self._pass(call, Kind.DATA, payload)
 
     def _end(self, call: Call) -> None:
+        must_be(bool(call.gathers), "an END out of place")
         gathered, call.gathers = call.gathers, 0
         if gathered == Kind.RESULT:
             first, rest = call.first, call.rest
@@ -153,9 +166,22 @@ class Running:
             self._pass(call, Kind.END, b"")
 
     def _stream(self, call: Call, kind: int, payload: bytes) -> None:
+        if not call.flags & STREAM:
+            return
+        now = self._clock.monotonic()
+        if kind == Kind.BEGIN:
+            must_be(call.allowance is None, "a second BEGIN")
+            call.allowance = Allowance(now)
+            self._pass(call, kind, payload)
+            return
+        allowance = call.allowance
+        must_be(allowance is not None, "a stream that has not begun")
         if kind == Kind.CHUNK:
+            must_be(not call.gathers, "a CHUNK out of place")
             call.gathers = Kind.CHUNK if payload[0] & MORE else 0
-        if call.flags & STREAM and not call.is_abandoned and not call.is_cancelled:
+            self._pass(call, kind, payload)
+        elif allowance is not None and not call.gathers and allowance.spend(now):
+            check_progress(payload)
             self._pass(call, kind, payload)
 
     def _pass(self, call: Call, kind: int, payload: bytes) -> None:
@@ -216,6 +242,23 @@ class Running:
                 "raise results.maxBytes of the pool"
             ),
         )
+
+
+def begin_snapshot(call: Call, payload: bytes) -> None:
+    """A SNAPSHOT, or its beginning: the state that this call leaves."""
+    call.too_large = bool(payload[0] & TOO_LARGE)
+    call.snapshot = [payload[SNAPSHOT_HEAD.size :]]
+    call.gathered = len(payload) - SNAPSHOT_HEAD.size
+    call.gathers = Kind.SNAPSHOT if payload[0] & MORE else 0
+
+
+def more_snapshot(call: Call, payload: bytes, most: int) -> None:
+    """More of it; over `most` bytes, whatever the executor says, it is not kept."""
+    if call.gathered > most:
+        call.too_large = True
+        call.snapshot = None
+    elif call.snapshot is not None:
+        call.snapshot.append(payload)
 
 
 _FITS = 65_536
