@@ -11,6 +11,12 @@ BOUNDS = (
 )  # fmt: skip
 
 
+MAX_COMMANDS = 1000
+MAX_ROWS = 8 * MAX_COMMANDS
+"""Commands, and pairs of command and code, that a pool is counted by; a worker whose catalogue is
+always another one must not fill the memory. What comes after that counts without its name."""
+
+
 class Histogram:
     """Counts of seconds in the buckets of BOUNDS; the last of `counts` is over all bounds.
 
@@ -61,8 +67,13 @@ class PoolCounters:
 
     def count(self, command: str, code: str) -> None:
         """One call ended with `code`."""
+        executions = self.executions
         key = (command, code)
-        self.executions[key] = self.executions.get(key, 0) + 1
+        known = executions.get(key)
+        if known is None and len(executions) >= MAX_ROWS:
+            key = ("", code)
+            known = executions.get(key)
+        executions[key] = (known or 0) + 1
 
     def served(self, command: str, seconds: float) -> None:
         """One call ended with its result after it ran for `seconds`."""
@@ -79,7 +90,9 @@ class PoolCounters:
 
     def ran(self, command: str, seconds: float) -> None:
         """One call ran for `seconds`."""
-        histogram = self.execution_seconds.get(command)
+        histograms = self.execution_seconds
+        histogram = histograms.get(command)
         if histogram is None:
-            histogram = self.execution_seconds[command] = Histogram()
+            name = command if len(histograms) < MAX_COMMANDS else ""
+            histogram = histograms.setdefault(name, Histogram())
         histogram.observe(seconds)

@@ -309,7 +309,8 @@ class Link:
         call = self.calls.get(number)
         if call is not None and call.state == SENT:
             said.in_order(call.streamed, number)
-            call.reply.progress(payload)
+            if not call.in_body:  # in the middle of a chunk it would be read as a part of it
+                call.reply.progress(payload)
 
     def _on_chunk(self, number: int, payload: bytes) -> None:
         call = self.calls.get(number)

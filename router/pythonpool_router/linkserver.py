@@ -22,6 +22,7 @@ _log = Logger()
 
 _INCARNATION = re.compile(r"[0-9a-f]{16}\Z")
 _HELLO_SECONDS = 5.0
+_SPARE_LINKS = 16
 
 
 class LinkServer:
@@ -173,7 +174,9 @@ class LinkConnection(asyncio.Protocol):
 
     def _hello(self, hello: dict[str, Any]) -> None:
         pool = self._pool_of(hello)
-        worker = self._worker = worker_of_hello(pool, hello)
+        worker = worker_of_hello(pool, hello)
+        _see_to_room(pool, worker.name)
+        self._worker = worker
         pool.strangers.taken(worker.name)
         link = self._link = Link(self._transport, worker, self._server.news)
         answer = {
@@ -209,6 +212,17 @@ class LinkConnection(asyncio.Protocol):
             self._link.put(Kind.PING, 0)
             self._link.look(self._loop.time())
         self._ping_later()
+
+
+def _see_to_room(pool: Pool, name: str) -> None:
+    """New workers stand beside old ones for a while; a pool that has far more of them lies.
+
+    Raises:
+        HelloRefused: the pool has as many links as it may have.
+    """
+    most = 2 * max(pool.spec.get("replicas", 1), len(pool.listed)) + _SPARE_LINKS
+    if name not in pool.workers and sum(each.is_linked for each in pool.workers.values()) >= most:
+        raise HelloRefused(f"pool {pool.name!r} has {most} links, which is more than its workers")
 
 
 def worker_of_hello(pool: Pool, hello: dict[str, Any]) -> Worker:

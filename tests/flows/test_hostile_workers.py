@@ -212,6 +212,31 @@ async def test_a_worker_that_answers_for_sessions_of_others(house: RouterHouse) 
     liar.transport.abort()
 
 
+MANY_LINKS = 60
+
+
+async def test_a_pool_has_no_more_links_than_its_workers_need(house: RouterHouse) -> None:
+    """Who knows a pool's secret can dial often; the router holds a few, and others are served."""
+    liars = [Liar("liar") for _ in range(MANY_LINKS)]
+    for liar in liars:
+        liar.told = {}
+        await house.connect(liar)
+    await fine(house)
+    state = (await house.ask("GET", "/v1/pools/liar")).json()
+    assert 2 <= state["workers"] <= 20
+    held = [liar for liar in liars if not liar.lost.done()]
+    assert len(held) == state["workers"]
+    for liar in held:
+        liar.transport.abort()
+
+
+async def test_a_catalogue_too_long_costs_the_link(house: RouterHouse) -> None:
+    """A thousand commands at most."""
+    liar = await house.worker("liar")
+    liar.status(catalogue=[{"name": f"c{number}"} for number in range(1001)])
+    await asyncio.wait_for(liar.lost, SECONDS)
+
+
 class Babbler(LinkWorker):
     """Answers each call, and otherwise says what comes to its mind, by seed."""
 
