@@ -140,5 +140,7 @@ def kill_tree(pid: int) -> None:
     """
     linux.signal_group(pid, SIGKILL)
     linux.send_signal(pid, SIGKILL)
+    linux.hurry(pid)
     for descendant in linux.descendants(pid):
         linux.send_signal(descendant, SIGKILL)
+        linux.hurry(descendant)
