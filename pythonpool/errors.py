@@ -44,7 +44,7 @@ class PythonPoolError(Exception):
         cause: the reason in one word of API.md 2.1, else None.
         worker: the worker's name when the call reached one, else None.
         execution_id: the id of the call, else None.
-        exception: `{"type", "message", "traceback"}` of what a command raised, else None.
+        exception: `{"type", "message", "traceback"?}` of what a command raised, else None.
         stack: where each thread was when it was killed, else None.
         limit_bytes: the memory limit that was met, in bytes, else None.
         peak_bytes: the most memory that was seen in use, in bytes, else None.

@@ -59,6 +59,13 @@ def _host_names(
     metavar="PORT",
     help="A port for probes and metrics without a token.",
 )
+@click.option(
+    "--errors",
+    type=click.Choice(["Full", "Message"]),
+    default="Full",
+    show_default=True,
+    help="Message: tracebacks of commands do not reach callers.",
+)
 @output_option
 def up(
     files: tuple[str, ...],
@@ -67,11 +74,12 @@ def up(
     hosts: tuple[str, ...],
     routers: int,
     monitoring_port: int | None,
+    errors: str,
     output: str,
 ) -> int:
     """Run the pools of each FILE on this machine until Ctrl-C; SIGHUP reads the files again."""
     home = locate(os.environ)
-    options = UpOptions(files, port, monitoring_port, hosts, routers)
+    options = UpOptions(files, port, monitoring_port, hosts, routers, errors)
     console = standard_console(output == JSON)
 
     def begin(when_ready: Callable[[], None]) -> int:

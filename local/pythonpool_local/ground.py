@@ -61,11 +61,13 @@ class RouterOptions:
         listening: the descriptor of the shared listening socket.
         monitoring: that of the monitoring port, or None.
         hosts: further names that a `Host` header may have.
+        errors: `Full` or `Message`: whether tracebacks reach callers.
     """
 
     listening: int
     monitoring: int | None
     hosts: tuple[str, ...]
+    errors: str
 
 
 def router_command(home: Home, index: int, options: RouterOptions) -> list[str]:
@@ -74,6 +76,7 @@ def router_command(home: Home, index: int, options: RouterOptions) -> list[str]:
         *(*_PYTHON, "pythonpool_router", "--pools", str(home.pools_file), "--index", str(index)),
         *("--link", f"unix:{home.link_socket(index)}", "--listen-fd", str(options.listening)),
         *("--unix", str(home.router_socket(index)), "--token-file", str(home.token_file)),
+        *("--errors", options.errors),
     ]
     if options.monitoring is not None:
         command += ["--monitoring-fd", str(options.monitoring)]

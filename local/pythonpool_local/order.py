@@ -42,6 +42,11 @@ class Order:
         return self.pool.spec.health_check.startup_seconds
 
     @property
+    def told_spec(self) -> dict[str, Any]:
+        """The spec for files and routers: `env` may hold secrets, and is for executors alone."""
+        return {**self.spec, "env": []}
+
+    @property
     def worker_spec(self) -> dict[str, Any]:
         """The spec for `worker.json`: its resources also under the names of a manifest."""
         resources = self.spec["resources"]
@@ -50,7 +55,7 @@ class Order:
             "memory": str(resources["memoryBytes"]),
             "executorMemory": None if executor is None else str(executor),
         }
-        return {**self.spec, "resources": {**resources, **quantities}}
+        return {**self.told_spec, "resources": {**resources, **quantities}}
 
     @property
     def grace_seconds(self) -> float:

@@ -28,22 +28,27 @@ def open_log(path: Path) -> int:
 def bound(path: Path, most_bytes: int) -> None:
     """Cut a log that is longer, its last `most_bytes` are kept in `NAME.1`.
 
-    Its writers append, so they go on at its new beginning.
+    Its writers append, so they go on at its new beginning. On a full disk it is cut all the same,
+    and what could not be kept is lost.
     """
     try:
         size = path.stat().st_size
         if size <= most_bytes:
             return
-        with path.open("r+b") as log, path.with_name(path.name + ".1").open("wb") as kept:
-            os.fchmod(kept.fileno(), 0o600)
-            offset = size - most_bytes
-            while sent := os.sendfile(kept.fileno(), log.fileno(), offset, 1 << 20):
-                offset += sent
-                if offset >= size:
-                    break
-            log.truncate(0)
+        with path.open("r+b") as log:
+            try:
+                _keep(log.fileno(), path.with_name(path.name + ".1"), size - most_bytes, size)
+            finally:
+                log.truncate(0)
     except FileNotFoundError:
         return
+
+
+def _keep(log: int, kept: Path, offset: int, end: int) -> None:
+    with kept.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        while offset < end and (sent := os.sendfile(file.fileno(), log, offset, 1 << 20)):
+            offset += sent
 
 
 def last_lines(path: Path, lines: int = TOLD_LINES) -> str:

@@ -182,7 +182,7 @@ class RunningPool:
             plan.Seat(
                 name=worker.name,
                 phase=_phase(worker),
-                stays=worker.revision == self._revision and not worker.recycle,
+                stays=worker.revision == self._revision and not _asks_to_go(worker),
                 load=loads.get(worker.name, 0),
             )
             for worker in self.workers
@@ -226,6 +226,8 @@ class RunningPool:
             if worker.is_gone and worker.is_leaving:
                 self.workers.remove(worker)
                 self._judged.discard(worker.name)
+        if self._first is not None:
+            self._first &= {worker.name for worker in self.workers}
         if not self.is_settled and (not self._first or self.order.replicas == 0):
             self.is_settled = True
         self._changed()
@@ -238,6 +240,11 @@ class RunningPool:
         if before is None or before.reason != worker.reason:
             wait = self._backoff.wait(now)
             self._ground.report(f"{worker.name}: {worker.reason}; another in {wait:.1f} s")
+
+
+def _asks_to_go(worker: Worker) -> bool:
+    """One that is not ready yet is not recycled: if it can not serve, it fails, with backoff."""
+    return bool(worker.recycle) and worker.state == "ready"
 
 
 def _phase(worker: Worker) -> plan.Phase:

@@ -32,7 +32,7 @@ def _pool(pool: RunningPool) -> dict[str, Any]:
     return {
         "name": pool.name,
         "generation": pool.generation,
-        "spec": {**pool.order.spec, "replicas": pool.order.replicas},
+        "spec": {**pool.order.told_spec, "replicas": pool.order.replicas},
         "secret": pool.secret,
         "settled": pool.is_settled,
         "reason": pool.reason,

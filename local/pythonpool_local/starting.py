@@ -61,4 +61,5 @@ def lead(home: Home, options: UpOptions, console: Console, when_ready: Callable[
     except OSError as error:
         raise of_os_error(error, "pythonpool up could not start") from error
     finally:
+        console.close()
         os.close(held)

@@ -47,6 +47,7 @@ class UpOptions:
         monitoring_port: a second port for probes and metrics, or None.
         hosts: further names that a `Host` header may have.
         routers: how many router processes share the port, from 1.
+        errors: `Full` or `Message`: whether tracebacks of commands reach callers.
     """
 
     files: tuple[str, ...]
@@ -54,6 +55,7 @@ class UpOptions:
     monitoring_port: int | None
     hosts: tuple[str, ...]
     routers: int
+    errors: str = "Full"
 
 
 class Supervisor:
@@ -96,6 +98,7 @@ class Supervisor:
                     listening.fileno(),
                     monitoring.fileno() if monitoring else None,
                     self._options.hosts,
+                    self._options.errors,
                 ),
                 self._changed,
             )
@@ -198,15 +201,20 @@ class Supervisor:
             self._console.progress(f"waiting for {text}", self._ground.now())
 
     async def _tick(self) -> None:
-        """Leftovers and logs, once a second."""
+        """Leftovers, logs, and lines that nobody has read yet, once a second."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            self._children.sweep()
-            for path in self._home.logs.glob("*.log"):
-                output.bound(path, output.MAX_BYTES)
-            living = {worker.name for pool in self._pools.listed for worker in pool.workers}
-            living |= {"up", *(f"router-{index}" for index in range(self._options.routers))}
-            output.forget_old(self._home.logs, living, output.KEPT_LOGS)
+            self._console.flush()
+            with contextlib.suppress(OSError):  # no disk, no descriptors: the next one may do it
+                self._children.sweep()
+                self._bound_logs()
+
+    def _bound_logs(self) -> None:
+        for path in self._home.logs.glob("*.log"):
+            output.bound(path, output.MAX_BYTES)
+        living = {worker.name for pool in self._pools.listed for worker in pool.workers}
+        living |= {"up", *(f"router-{index}" for index in range(self._options.routers))}
+        output.forget_old(self._home.logs, living, output.KEPT_LOGS)
 
     async def _end(self) -> None:
         """Refuse, finish, kill; nothing is left when this returns."""

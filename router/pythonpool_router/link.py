@@ -17,6 +17,7 @@ from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 from pythonpool_router.linkevents import LinkEvents
 from pythonpool_router.logs import Logger
 from pythonpool_router.overdue import STALLED_SECONDS, OverdueWatch, is_stalled
+from pythonpool_router.settings import Errors
 
 if TYPE_CHECKING:
     from pythonpool_router.workers import Worker
@@ -36,13 +37,16 @@ class Link:
         holding: calls here that hold a slot as far as the router knows.
     """
 
-    def __init__(self, transport: asyncio.Transport, worker: "Worker", events: LinkEvents) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, worker: "Worker", events: LinkEvents, errors: Errors
+    ) -> None:
         self.worker = worker
         self.calls: dict[int, Call] = {}
         self.asks: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.holding = 0
         self._transport = transport
         self._events = events
+        self._errors = errors
         self._loop = asyncio.get_running_loop()
         self._control: list[bytes] = []
         self._data: list[bytes] = []
@@ -259,7 +263,7 @@ class Link:
 
     def _on_error(self, number: int, payload: bytes) -> None:
         flags, run_us = messages.END_HEAD.unpack_from(payload)
-        error = said.problem(payload[_END_BYTES:], self.worker.name)
+        error = said.problem(payload[_END_BYTES:], self.worker.name, self._errors)
         asked = self.asks.pop(number, None)
         if asked is not None:
             if not asked.done():

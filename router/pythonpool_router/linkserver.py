@@ -14,6 +14,7 @@ from pythonpool_router.identity import HelloHeld, HelloRefused, Identity
 from pythonpool_router.link import Link
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
+from pythonpool_router.settings import Errors
 from pythonpool_router.turns import hand_over, leave
 from pythonpool_router.workernews import WorkerNews
 from pythonpool_router.workers import Worker
@@ -30,11 +31,15 @@ class LinkServer:
 
     Attributes:
         identity: tells whose worker dials.
+        errors: whether callers see tracebacks.
         routers: addresses of all routers, for workers; empty: they know them.
     """
 
-    def __init__(self, identity: Identity, news: WorkerNews, instance: str) -> None:
+    def __init__(
+        self, identity: Identity, news: WorkerNews, instance: str, errors: Errors = "Full"
+    ) -> None:
         self.identity = identity
+        self.errors: Errors = errors
         self.news = news
         self.instance = instance
         self.routers: list[str] = []
@@ -178,7 +183,7 @@ class LinkConnection(asyncio.Protocol):
         _see_to_room(pool, worker.name)
         self._worker = worker
         pool.strangers.taken(worker.name)
-        link = self._link = Link(self._transport, worker, self._server.news)
+        link = self._link = Link(self._transport, worker, self._server.news, self._server.errors)
         answer = {
             "protocol": [messages.PROTOCOL_MIN, messages.PROTOCOL_MAX],
             "router": self._server.instance,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _log = Logger()
 
 SWEEP_SECONDS = 0.5
+RETRY_SECONDS = 1.0
 MAX_WATCHERS = 16
 """Connections to the monitoring port: probes have room of their own, whatever callers do."""
 
@@ -66,7 +67,7 @@ class Router:
         self.sessions = Sessions(self.dispatcher)
         self.health = HealthMonitor(self.pools, self.sessions)
         identity = self.home.identity(self.pools) if self.home else PoolSecrets(self.pools)
-        self.links = LinkServer(identity, self.news, self.instance)
+        self.links = LinkServer(identity, self.news, self.instance, settings.errors)
         state: dict[str, Any] = {"router": self}
         guard = Guard(self.access) if self.home else Guard.of(self.access, settings.hosts)
         limit = settings.max_body_bytes
@@ -116,11 +117,12 @@ class Router:
         return any(pool.is_ready for pool in self.pools.by_name.values())
 
     def read_pools(self) -> None:
-        """SIGHUP: follow the source; what can not be read changes nothing."""
+        """SIGHUP: follow the source; what can not be read changes nothing, and is tried again."""
         try:
             gone = self.pools.read()
         except (OSError, ValueError):
             _log.exception("the pools can not be read; those of before stay")
+            self._loop.call_later(RETRY_SECONDS, self.read_pools)
             return
         self.news.pools_read(gone)
         self.links.pools_changed()

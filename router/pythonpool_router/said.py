@@ -13,6 +13,7 @@ from pythonpool import names
 from pythonpool.errors import PythonPoolError
 from pythonpool.messages import ProtocolError
 from pythonpool.names import SessionHandle
+from pythonpool_router.settings import Errors
 
 MAX_SLOTS = 256
 MAX_COMMANDS = 1000
@@ -154,8 +155,11 @@ def catalogue_of(rows: Any) -> Catalogue:
     return {row["name"]: row for row in rows}
 
 
-def problem(payload: bytes, worker: str) -> PythonPoolError:
+def problem(payload: bytes, worker: str, errors: Errors = "Full") -> PythonPoolError:
     """The error that a worker answers with; members of a wrong kind are left out.
+
+    With `Message` the traceback is left out, too: it shows source text and values that its caller
+    may not be meant to see. The stack of a killed call stays: it has names and lines alone.
 
     Raises:
         ValueError, TypeError: it is no object.
@@ -170,7 +174,11 @@ def problem(payload: bytes, worker: str) -> PythonPoolError:
     kept |= {name: told[name] for name in _NUMBERS if _is_count(told.get(name))}
     exception = told.get("exception")
     if isinstance(exception, dict) and all(isinstance(each, str) for each in exception.values()):
-        kept["exception"] = exception
+        kept["exception"] = {
+            name: text
+            for name, text in exception.items()
+            if errors == "Full" or name != "traceback"
+        }
     return PythonPoolError.from_problem(kept)
 
 

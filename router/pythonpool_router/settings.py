@@ -3,8 +3,12 @@
 import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 MAX_BODY_BYTES = 16 * 1_048_576
+
+Errors = Literal["Full", "Message"]
+"""What callers are told of an exception: all, or all but its traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Settings:
         unix: path of a Unix socket for callers, None for none.
         monitoring_fd: inherited TCP listener of the second port, None for none.
         monitoring: TCP port of the second port, None for none.
+        errors: whether tracebacks of commands reach callers.
         hosts: further names that a Host header may have; in a cluster any may.
         max_body_bytes: longest request body.
         linger_seconds: how long new connections are accepted after SIGTERM.
@@ -72,6 +77,7 @@ class Settings:
     unix: Path | None = None
     monitoring_fd: int | None = None
     monitoring: Place | None = None
+    errors: Errors = "Full"
     hosts: tuple[str, ...] = field(default=())
     max_body_bytes: int = MAX_BODY_BYTES
     linger_seconds: float = 0.0
@@ -91,6 +97,8 @@ def parse_settings(arguments: list[str] | None = None) -> Settings:
     link = values["link"]
     if isinstance(link, Place) != (namespace is not None):
         parser.error("--link must be unix:PATH with --pools, tls:HOST:PORT with --namespace")
+    if values["errors"] is None:
+        values["errors"] = "Full" if namespace is None else "Message"
     cluster = None
     if isinstance(link, Place):
         if values["link_certificate"] is None:
@@ -117,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--monitoring-fd", type=int)
     add("--index", type=int, default=0)
     add("--host", action="append", default=[], dest="hosts", metavar="NAME")
+    add("--errors", choices=get_args(Errors), help="Full: tracebacks reach callers")
     add("--max-body", type=int, default=MAX_BODY_BYTES, dest="max_body_bytes")
     add("--linger", type=float, default=0.0, dest="linger_seconds")
     add("--grace", type=float, default=10.0, dest="grace_seconds")

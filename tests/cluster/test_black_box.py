@@ -28,7 +28,7 @@ globals().update(
 @pytest.fixture(scope="module")
 def house(cluster: Cluster) -> Iterator[Release]:
     """In place of `up`: the same pools in a namespace with one router."""
-    with release(cluster, "router.replicas=1") as made:
+    with release(cluster, "router.replicas=1", 'router.errors="Full"') as made:
         pools = [yaml.safe_load(text) for text in table.POOLS]
         for pool in pools:
             made.make(pool["metadata"]["name"], **{"resources": {}, "sessions": {}} | pool["spec"])

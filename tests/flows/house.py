@@ -101,17 +101,34 @@ class House:
         return self.process.returncode
 
 
-def open_house(home: Path, files: Sequence[str | Path], *options: str) -> House:
+def open_house(
+    home: Path,
+    files: Sequence[str | Path],
+    *options: str,
+    program: Sequence[str] | None = None,
+    birth: Callable[[], None] | None = None,
+    **variables: str,
+) -> House:
     """Start `up` on a free port and wait until it is ready.
+
+    Args:
+        home: its PYTHONPOOL_HOME.
+        files: the manifests.
+        options: further ones of `up`.
+        program: in place of `python -m pythonpool_cli`.
+        birth: called in the new process before it becomes `up`.
+        variables: added to its environment.
 
     Raises:
         AssertionError: it ended instead; with what it said.
     """
     said = home / "said"
+    words = ["up", *map(str, files), "--port", "0", "-o", "json", *options]
     with said.open("w") as errors:
         process = subprocess.Popen(
-            pythonpool_command("up", *map(str, files), "--port", "0", "-o", "json", *options),
-            env=environment(home),
+            [*(program or pythonpool_command()), *words],
+            env={**environment(home), **variables},
+            preexec_fn=birth,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

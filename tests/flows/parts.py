@@ -35,7 +35,10 @@ def tree(house: House, pool: str) -> Tree:
     below = processes_below(house.process.pid)
     keeper = next(pid for pid in below if _runs(pid, "pythonpool_worker.keeper", mark))
     children = sorted(pid for pid in processes_below(keeper) if _parent(pid) == keeper)
-    template = next(pid for pid in children if _runs(pid, "pythonpool_worker.template", mark))
+    alike = [pid for pid in children if _runs(pid, "pythonpool_worker.template", mark)]
+    if not alike:
+        raise StopIteration
+    template = min(alike, key=_nice)
     return Tree(agent, keeper, template, frozenset(children) - {template})
 
 
@@ -45,6 +48,14 @@ def _runs(pid: int, module: str, mark: str) -> bool:
     except OSError:
         return False
     return module in line and mark in line
+
+
+def _nice(pid: int) -> int:
+    """Executors, which have the command line of the template, are nicer; numbers wrap around."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16])
+    except OSError:
+        return 20
 
 
 def _parent(pid: int) -> int:

@@ -418,7 +418,7 @@ def test_a_worker_runs_out_of_memory(asker: Asker) -> None:
 
 
 def test_a_memory_error_that_was_let_through(asker: Asker) -> None:
-    """The command has finished, and its process is kept."""
+    """The command has finished, and its process is kept; the limit is the one that it met first."""
     before = asker.run("plain", "sleep", {"seconds": 0}).json["pid"]
     answer = asker.run("plain", "fail", {"kind": "MemoryError"})
 

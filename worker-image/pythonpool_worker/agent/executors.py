@@ -92,6 +92,7 @@ class Executors:
     """All executors that live, by the keeper's ids.
 
     Attributes:
+        is_lacking: the last one that was asked for could not start, and none has since.
         exits: deaths by cause, since the agent's start; our own tidying away is not counted.
     """
 
@@ -99,6 +100,7 @@ class Executors:
         self, slots: int, *, threads: bool, timers: Timers, tell: Callable[[dict[str, Any]], None]
     ) -> None:
         self.exits: Counter[str] = Counter()
+        self.is_lacking = False
         self._threads = threads
         self._target = 2 if threads else slots + 1
         self._timers = timers
@@ -206,6 +208,7 @@ class Executors:
                 end.close()
             return
         self._starting.discard(number)
+        self.is_lacking = False
         executor = Executor(number, pid if isinstance(pid, int) else 0, Channel(end))
         executor.channel.listen(partial(self._frame, executor), partial(self._ended, executor))
         self._all[number] = executor
@@ -220,6 +223,7 @@ class Executors:
         """The keeper: one could not start; it is tried again with backoff."""
         if message["id"] in self._starting:
             self._starting.discard(message["id"])
+            self.is_lacking = True
             self._retry()
 
     def killed(self, message: dict[str, Any]) -> None:

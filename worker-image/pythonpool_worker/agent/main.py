@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pythonpool.clock import SystemClock, timestamp
+from pythonpool.descriptors import allow_many
 from pythonpool.messages import keep_buffers_in_heap
 from pythonpool.names import new_incarnation
 from pythonpool_worker.agent.addresses import is_address, place_of
@@ -38,6 +39,7 @@ def main() -> int:
     except (OSError, ValueError, KeyError) as error:
         raise SystemExit(f"pythonpool agent: {asked.config}: {error!r}") from error
     keep_buffers_in_heap()
+    allow_many()
     start_logs(file.worker)
     return asyncio.run(_serve(asked, file, credential))
 

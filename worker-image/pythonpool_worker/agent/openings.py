@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from pythonpool.clock import Clock
-from pythonpool.errors import InvalidArgument, PythonPoolError
+from pythonpool.errors import InvalidArgument, PythonPoolError, ResourceExhausted
 from pythonpool.messages import (
     MAX_PAYLOAD,
     MORE,
@@ -33,6 +33,7 @@ from pythonpool_worker.agent.timers import Timers
 _log = logging.getLogger("pythonpool.agent")
 
 _CLOSE_SECONDS = 2.0
+_RETRY_MS = 1000
 
 
 class _Opening:
@@ -140,6 +141,8 @@ class Openings:
         """Why no session can be opened now, or None."""
         if not self.room:
             return Refusal.SESSIONS_FULL
+        if self._executors.is_lacking:  # those that are left are for calls
+            return Refusal.SESSIONS_FULL
         return Refusal.MEMORY if self.is_short else None
 
     def open(self, call: Call) -> None:
@@ -154,6 +157,18 @@ class Openings:
         handle = SessionHandle.new(identity.pool, identity.worker, identity.incarnation)
         session = self._sessions.new(handle, call.owner.decode(), context, ttl)
         self._load(call, session, self._opened)
+
+    def refuse_waiting(self, why: str) -> None:
+        """No executor can start now: nobody waits for one of his own."""
+        for call in [each for each in self._opening if each.phase is Phase.QUEUED]:
+            if call.taker is not None:
+                self._executors.leave(call.taker)
+            error = ResourceExhausted(
+                f"there is no room for another session: {why}",
+                cause="sessions_full",
+                retry_after_ms=_RETRY_MS,
+            )
+            self._endings.error(call, error)
 
     def enter(self, call: Call, session: Session) -> None:
         """A call of a session: on its executor, or first in a fresh one with its last state."""

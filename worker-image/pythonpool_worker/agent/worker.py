@@ -126,7 +126,7 @@ class Worker:
         asks = Asks(sessions, self._recycling.asked)
         self._frames = Frames(settings, self.slots, intake, endings, sessions, asks, clock)
         self._keeper = KeeperEvents(
-            executors, self._recycling, self._template_is_ready, self._fail, self._memory
+            executors, self._recycling, self._template_is_ready, self._failed, self._memory
         )
         self.links = Links(
             self._around.dialler,
@@ -251,6 +251,11 @@ class Worker:
     def _template_is_ready(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self.executors.fill()
+
+    def _failed(self, reason: str, log: str) -> None:
+        """The keeper: the template, or an executor, could not start."""
+        self._openings.refuse_waiting(reason)
+        self._fail(reason, log)
 
     def _fail(self, reason: str, log: str) -> None:
         _log.error("%s", reason)

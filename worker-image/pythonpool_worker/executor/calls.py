@@ -9,7 +9,13 @@ import time
 from collections.abc import Callable
 
 from pythonpool.adapter import Adapter, Context, Session, nobody_asked
-from pythonpool.errors import CommandNotFound, Internal, PythonPoolError
+from pythonpool.errors import (
+    CommandNotFound,
+    Internal,
+    Outcome,
+    OutOfMemory,
+    PythonPoolError,
+)
 from pythonpool.messages import OCTETS, RESULT_HEAD, RETIRE, STREAM, Kind, Run, frame, microseconds
 from pythonpool.sdk.commands import Command, commands_of
 from pythonpool_worker.executor.channel import (
@@ -43,7 +49,7 @@ class Calls:
         self._settings = settings
         self._threads = settings.isolation == "thread"
         self._runner = LateRunner(channel, shared=self._threads)
-        self._invoker = Invoker(adapter, channel, self._runner)
+        self._invoker = Invoker(adapter, channel, self._runner, settings.memory_bytes)
         self._commands = commands_of(type(adapter))
         self._sessions = Sessions(adapter, channel, settings)
         self._look: Callable[[int], bool] = (
@@ -97,7 +103,7 @@ class Calls:
             self._send(number, error, began, True)
             return
         except MemoryError as error:
-            self._send(number, out_of_memory(name, error, "not_started"), began, True)
+            self._send(number, self._out_of_memory(name, error, "not_started"), began, True)
             return
         progress = Progress(self._channel, number) if run.flags & STREAM else None
         context = self._context(number, run, session, progress, began)
@@ -172,10 +178,13 @@ class Calls:
         except SystemExit as error:
             leave(error)
         except MemoryError as error:
-            outcome = out_of_memory(name, error, "finished")
+            outcome = self._out_of_memory(name, error, "finished")
         except BaseException as error:  # noqa: BLE001  # the user's code may raise anything
             outcome = command_failed(name, error)
         self._send(number, outcome, began, True)
+
+    def _out_of_memory(self, name: str, error: MemoryError, outcome: Outcome) -> OutOfMemory:
+        return out_of_memory(name, error, outcome, self._settings.memory_bytes)
 
     def _send(
         self, number: int, outcome: Answer | PythonPoolError, began: float, is_clean: bool

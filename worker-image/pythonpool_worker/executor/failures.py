@@ -28,13 +28,18 @@ def command_failed(name: str, error: BaseException) -> CommandFailed:
     return CommandFailed(detail, exception=exception)
 
 
-def out_of_memory(name: str, error: MemoryError, outcome: Outcome) -> OutOfMemory:
-    """`name` let a MemoryError through; the executor lives on."""
+def out_of_memory(
+    name: str, error: MemoryError, outcome: Outcome, worker_bytes: int | None = None
+) -> OutOfMemory:
+    """`name` let a MemoryError through; the executor lives on.
+
+    The limit is the executor's own, where it has one; else `worker_bytes`, its worker's.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = None if soft == resource.RLIM_INFINITY else soft
-    at = "" if limit is None else f" at {limit} bytes"
+    limit = worker_bytes if soft == resource.RLIM_INFINITY else soft
+    at = "" if limit is None else f"; the limit is {limit} bytes"
     return OutOfMemory(
-        f"{name} ran out of memory{at} (MemoryError)",
+        f"{name} ran out of memory (MemoryError){at}",
         outcome=outcome,
         exception=describe(error),
         limit_bytes=limit,

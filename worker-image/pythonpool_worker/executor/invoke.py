@@ -34,10 +34,13 @@ class _TooLargeError(Exception):
 class Invoker:
     """Calls commands of one adapter."""
 
-    def __init__(self, adapter: Adapter, channel: Channel, runner: Runner) -> None:
+    def __init__(
+        self, adapter: Adapter, channel: Channel, runner: Runner, memory_bytes: int | None
+    ) -> None:
         self._adapter = adapter
         self._channel = channel
         self._runner = runner
+        self._memory_bytes = memory_bytes
 
     def outcome(
         self, command: Command, number: int, context: Context, args: dict[str, Any], streams: bool
@@ -61,7 +64,7 @@ class Invoker:
         except _TooLargeError as error:
             return self._too_large(command.name, error)
         except MemoryError as error:
-            return out_of_memory(command.name, error, "finished")
+            return out_of_memory(command.name, error, "finished", self._memory_bytes)
         except BaseException as error:  # noqa: BLE001  # KeyboardInterrupt too: API.md 2.1
             return command_failed(command.name, error)
 

@@ -20,6 +20,7 @@ class ExecutorSettings:
         max_result_bytes: a longer result is `result_too_large`; CONFIG may change it.
         max_state_bytes: a longer state of a session is not kept; CONFIG may change it.
         persistence: `None`: states are not handed to the agent; `Worker`: after each call.
+        memory_bytes: limit of all processes of the worker, or None.
         label_fd: the label page's descriptor, or None.
     """
 
@@ -31,6 +32,7 @@ class ExecutorSettings:
     max_result_bytes: int = 64 * 1024 * 1024
     max_state_bytes: int = 1024 * 1024
     persistence: str = "Worker"
+    memory_bytes: int | None = None
     label_fd: int | None = None
 
     @classmethod
@@ -43,12 +45,14 @@ class ExecutorSettings:
         """
         spec = data["spec"]
         results, sessions = spec.get("results") or {}, spec.get("sessions") or {}
+        resources = spec.get("resources") or {}
         given = {
             "isolation": spec.get("isolation"),
             "concurrency": spec.get("concurrency"),
             "max_result_bytes": _bytes(results.get("maxBytes")),
             "max_state_bytes": _bytes(sessions.get("maxStateBytes")),
             "persistence": sessions.get("persistence"),
+            "memory_bytes": _bytes(resources.get("memory")),
         }
         return cls(
             pool=data["pool"],

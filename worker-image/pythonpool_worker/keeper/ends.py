@@ -46,13 +46,21 @@ def make_ends() -> tuple[Ends, list[int]]:
     Raises:
         OSError: no more descriptors.
     """
-    ours, theirs = socket.socketpair()
-    output_reader, output_writer = os.pipe2(os.O_CLOEXEC)
-    stack_reader, stack_writer = os.pipe2(os.O_CLOEXEC)
-    label_file = os.memfd_create("label")
-    os.ftruncate(label_file, LABEL_BYTES)
+    made: list[int] = []
+    try:
+        ours, theirs = socket.socketpair()
+        made += os.pipe2(os.O_CLOEXEC)
+        made += os.pipe2(os.O_CLOEXEC)
+        made.append(os.memfd_create("label"))
+        output_reader, output_writer, stack_reader, stack_writer, label_file = made
+        os.ftruncate(label_file, LABEL_BYTES)
+        label = mmap.mmap(label_file, LABEL_BYTES)
+    except OSError:
+        for descriptor in made:
+            os.close(descriptor)
+        raise
     ours.setblocking(False)
     for descriptor in (output_reader, stack_reader):
         os.set_blocking(descriptor, False)
-    ends = Ends(ours, output_reader, stack_reader, mmap.mmap(label_file, LABEL_BYTES))
+    ends = Ends(ours, output_reader, stack_reader, label)
     return ends, [theirs.detach(), output_writer, label_file, stack_writer]

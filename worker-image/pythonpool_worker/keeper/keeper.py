@@ -39,7 +39,9 @@ class Keeper:
         self._template = template
         self._executors = Executors(loop, log, config, template, self._agent.send)
         sizes = Sizes(self._executors, template)
-        self._memory = MemoryWatch(loop, log, config, self._executors, sizes, self._agent.send)
+        self._memory = MemoryWatch(
+            loop, log, config, template, self._executors, sizes, self._agent.send
+        )
         self._helpers: dict[int, int] = {}
         self._sweep = Sweep(loop, os.getpid(), self._is_known)
         self._is_stopping = False

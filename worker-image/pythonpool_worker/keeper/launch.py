@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
+from pythonpool.descriptors import as_before
 from pythonpool_worker.keeper.cgroup import cpu_quota
 
 # One thread each: several executors share the cores, and a pool of threads made at import would
@@ -37,6 +38,7 @@ def launch(module: str, arguments: Sequence[str], inherited: Sequence[int], outp
         for descriptor in inherited:
             os.set_inheritable(descriptor, True)
             stack.callback(os.set_inheritable, descriptor, False)
+        stack.enter_context(as_before())
         return os.posix_spawn(
             sys.executable,
             command,

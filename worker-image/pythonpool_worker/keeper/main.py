@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from pythonpool.descriptors import allow_many
 from pythonpool_worker import linux
 from pythonpool_worker.keeper.config import Config, read_arguments, read_config
 from pythonpool_worker.keeper.log import Log
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    allow_many()
     linux.become_subreaper()
     linux.hide_from_debuggers()
     start.dial(config)

@@ -48,6 +48,10 @@ class Sizes:
         """An executor and all that live below it."""
         return sorted(self._gauges[executor_id].pids())
 
+    def pids_of_template(self) -> list[int]:
+        """The template and its helpers."""
+        return sorted(self._template_gauge.pids()) if self._template_gauge else []
+
     def _look_at_template(self) -> None:
         gauge, pid = self._template_gauge, self._template.pid
         if gauge and gauge.pid != pid:

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from pythonpool_worker import linux
 from pythonpool_worker.keeper.causes import cause_of
@@ -20,6 +21,8 @@ LAST_DELAY_SECONDS = 30.0
 # One that has been ready for so long begins again with the first delay.
 _PROVEN_SECONDS = 10.0
 _DUMP_SECONDS = 0.05
+# A fork takes milliseconds; one that has not come for so long will not come.
+_FORK_SECONDS = 5.0
 
 
 class Template:
@@ -44,10 +47,13 @@ class Template:
         self._output: OutputPipe | None = None
         self._output_fd = -1
         self._failure: str | None = None
+        self._is_ending = False
         self._delay = FIRST_DELAY_SECONDS
         self._ready_at = 0.0
         self._started = 0
         self._startup: Timer | None = None
+        self._forking: Timer | None = None
+        self._forks_asked = 0
         self._ready: Message = {}
         self._catalogue: int | None = None
         self.pid = 0
@@ -63,6 +69,7 @@ class Template:
         """Start a template; it says `ready` or `failed`."""
         self.number += 1
         self._failure = None
+        self._is_ending = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._output_fd, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._output_fd, False)
@@ -86,6 +93,7 @@ class Template:
         if self._packets is None:
             raise RuntimeError("only a template that is ready forks")
         self._packets.send({"t": "fork", "id": executor_id}, descriptors)
+        self._await_forks(1)
 
     def may_have_started(self, pid: int) -> bool:
         """Whether `pid` can be a helper that start(), which is not done yet, has left running."""
@@ -111,6 +119,19 @@ class Template:
         self.pid = self._started = 0
         self._ended(cause_of(code, status, False, False))
 
+    def end(self, why: str, dump: bool = False) -> None:
+        """It is of no use any more: kill it, with `dump` after its stacks; the next one comes."""
+        if not self.pid or self._is_ending:
+            return
+        self._is_ending = True
+        self._failure = why
+        self._log.say("error", "template_killed", message=why)
+        if dump:
+            linux.send_signal(self.pid, linux.STACK_SIGNAL)  # into its log
+            self._loop.after(_DUMP_SECONDS, self.kill)
+        else:
+            self.kill()
+
     def kill(self) -> None:
         """Kill it and its helpers; the next one comes by itself."""
         if self.pid:
@@ -126,6 +147,8 @@ class Template:
         if message["t"] == "failed":
             self._failure = message["reason"]  # told with the last lines, once it has exited
             return
+        if message["t"] in ("forked", "not_forked"):
+            self._await_forks(-1)
         if message["t"] == "ready":
             message["pid"] = self.pid
             self._on_ready(message, descriptors)
@@ -145,9 +168,23 @@ class Template:
             why = message["why_spawned"]
             self._log.say("warning", "executors_spawned", message=f"executors are spawned: {why}")
 
+    def _await_forks(self, more: int) -> None:
+        """One more fork was asked for, or one has come: the next is due in a few seconds."""
+        self._forks_asked += more
+        if more > 0 and self._forks_asked > 1:
+            return  # the one before is awaited
+        if self._forking:
+            self._forking.cancel()
+            self._forking = None
+        if self._forks_asked:
+            why = f"the template hangs: no fork came within {_FORK_SECONDS:g} s"
+            self._forking = self._loop.after(_FORK_SECONDS, partial(self.end, why, dump=True))
+
     def _ended(self, cause: str) -> None:
-        if self._startup:
-            self._startup.cancel()
+        for timer in (self._startup, self._forking):
+            if timer:
+                timer.cancel()
+        self._forks_asked, self._forking = 0, None
         log = ""
         if self._output:
             self._output.finish()
@@ -176,6 +213,5 @@ class Template:
         self._delay = min(self._delay * 2, LAST_DELAY_SECONDS)
 
     def _too_late(self) -> None:
-        self._failure = f"start() was not done within startupSeconds ({self._config.startup:g})"
-        linux.send_signal(self.pid, linux.STACK_SIGNAL)  # into its log
-        self._loop.after(_DUMP_SECONDS, self.kill)
+        seconds = self._config.startup
+        self.end(f"start() was not done within startupSeconds ({seconds:g})", dump=True)

@@ -20,6 +20,7 @@ from pythonpool_worker.keeper.memory import (
     seconds_to_next_look,
 )
 from pythonpool_worker.keeper.sizes import Sizes
+from pythonpool_worker.keeper.template import Template
 
 _REPORT_SECONDS = 1.0
 _UNLIMITED = 1 << 62
@@ -34,10 +35,18 @@ class MemoryWatch:
     """
 
     def __init__(
-        self, loop: Loop, log: Log, config: Config, executors: Executors, sizes: Sizes, tell: Tell
+        self,
+        loop: Loop,
+        log: Log,
+        config: Config,
+        template: Template,
+        executors: Executors,
+        sizes: Sizes,
+        tell: Tell,
     ) -> None:
         self._loop = loop
         self._log = log
+        self._template = template
         self._executors = executors
         self._sizes = sizes
         self._tell = tell
@@ -49,9 +58,9 @@ class MemoryWatch:
         self._growth = Growth()
         self._correction = Correction()
         self._corrections: dict[int, Correction] = {}
+        self._of_template = Correction()
         self._told_at = 0.0
         self._told = 0
-        self._warned = False
 
     def look(self) -> None:
         """Look now, and again by itself."""
@@ -59,7 +68,8 @@ class MemoryWatch:
         self._sizes.look()
         used = self._used(now)
         self._check_each(now)
-        self._check_all(now, used)
+        if not self._template_is_too_large(now):
+            self._check_all(now, used)
         self._report(now, used)
         self._loop.after(seconds_to_next_look(self._line - used), self.look)
 
@@ -86,6 +96,20 @@ class MemoryWatch:
             if size > limit:
                 self._kill(executor, limit, size)
 
+    def _template_is_too_large(self, now: float) -> bool:
+        """A template that alone is over the line is killed: no executor's death would help."""
+        sizes = self._sizes
+        held = self._of_template.apply(
+            sizes.template_bytes, self._line, sizes.pids_of_template, now
+        )
+        if held <= self._line:
+            return False
+        self._template.end(
+            f"start() needs more than {self._line} bytes, which is what a template may hold in a "
+            f"pool of {self._limit} bytes: raise resources.memory"
+        )
+        return True
+
     def _check_all(self, now: float, used: int) -> None:
         """The memory of the dying is on its way: nobody else is killed for it."""
         sizes = self._sizes.by_executor
@@ -97,14 +121,6 @@ class MemoryWatch:
         greediest = self._growth.greediest()
         if greediest is not None:
             self._kill(living[greediest], self._limit, used)
-        elif not self._warned and not dying:
-            self._warned = True
-            self._log.say(
-                "error",
-                "template_too_large",
-                message=f"the template alone holds {used} of {self._limit} bytes; "
-                "raise resources.memory",
-            )
 
     def _living(self) -> list[Executor]:
         sizes = self._sizes.by_executor
