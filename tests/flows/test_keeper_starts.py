@@ -158,10 +158,10 @@ def test_fork_that_hangs_makes_the_template_unsafe(tmp_path: Path) -> None:
 
 def test_start_that_hangs_fails_in_time(tmp_path: Path) -> None:
     """The log says where it hung."""
-    with keeping(tmp_path, adapter="zoo:Sleeps", healthCheck={"startupSeconds": 1}) as agent:
+    with keeping(tmp_path, adapter="zoo:Sleeps", healthCheck={"startupSeconds": 4}) as agent:
         failed = agent.hear("template", state="failed")
 
-        assert "startupSeconds (1)" in failed["reason"]
+        assert "startupSeconds (4)" in failed["reason"]
         assert "in start" in failed["log"]
 
 

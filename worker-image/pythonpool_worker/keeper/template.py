@@ -20,7 +20,8 @@ FIRST_DELAY_SECONDS = 0.5
 LAST_DELAY_SECONDS = 30.0
 # One that has been ready for so long begins again with the first delay.
 _PROVEN_SECONDS = 10.0
-_DUMP_SECONDS = 0.05
+# Nobody waits for it: also on a busy machine its stacks get into the log.
+_DUMP_SECONDS = 0.5
 # A fork takes milliseconds; one that has not come for so long will not come.
 _FORK_SECONDS = 5.0
 
