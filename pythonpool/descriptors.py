@@ -1,6 +1,6 @@
-"""How many descriptors a process of ours may have; called by routers, agents and keepers.
+"""How many descriptors a process of ours may have; called by agents and keepers.
 
-Connections, sessions and executors are each worth a few, and the usual soft limit is 1024: it is
+Sessions and executors are each worth a few, and the usual soft limit is 1024: it is
 there for programs that use select(), which ours do not.
 """
 

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 
-from pythonpool.descriptors import allow_many
 from pythonpool.messages import keep_buffers_in_heap
 from pythonpool_router.cold.app import create_app, create_monitoring_app
 from pythonpool_router.logs import Logger
@@ -33,7 +32,6 @@ def main() -> int:
     """Exit code 0 after a drain, 1 when it could not start."""
     settings = parse_settings()
     keep_buffers_in_heap()
-    allow_many()
     try:
         with asyncio.Runner(loop_factory=TurnLoop) as runner:
             runner.run(serve(settings))
