@@ -71,8 +71,10 @@ def must_hold(ground: Ground, fuzzed: Fuzzed, before_bytes: int, descriptors: in
     ran_once_each(fuzzed.said, ground.executed())
     ids_are_unique(fuzzed.said)
     ground.serves()
-    assert ground.descriptors() <= descriptors + 2
-    assert ground.resident_bytes() - before_bytes < GROWTH_BYTES
+    more = ground.descriptors() - descriptors
+    assert more <= 2, f"{more} descriptors more than before"
+    grown = ground.resident_bytes() - before_bytes
+    assert grown < GROWTH_BYTES, f"{grown} bytes more than before"
 
 
 def run(ground: Ground, seed: int, numbers: range) -> Fuzzed:

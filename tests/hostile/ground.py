@@ -85,4 +85,5 @@ def ids_are_unique(said: list[Said]) -> None:
         for answer in one.answers
         if "pythonpool-execution-id" in answer.fields
     ]
-    assert len(ids) == len(set(ids))
+    twice = [each for each, times in Counter(ids).items() if times > 1]
+    assert twice == [], f"answered twice: {twice}"

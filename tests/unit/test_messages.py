@@ -1,5 +1,7 @@
 """Frames: what is written is read back, whatever the cuts; what breaks the rules is refused."""
 
+import contextlib
+import itertools
 import random
 
 import pytest
@@ -72,3 +74,46 @@ def test_times_fit_their_fields() -> None:
     assert messages.milliseconds(0.0001) == 1
     assert messages.milliseconds(86_400) == 86_400_000
     assert messages.microseconds(1e9) == messages.UNKNOWN - 1
+
+
+def test_frames_do_not_depend_on_how_they_are_cut() -> None:
+    """Any bytes by seed, whole and in pieces: the same frames, or an error at the same place."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        stream = b"".join(
+            messages.frame(chance.randrange(256), chance.getrandbits(64), chance.randbytes(size))
+            for size in (0, chance.randrange(50), chance.randrange(2000))
+        )
+        if chance.random() < 0.5:
+            at = chance.randrange(len(stream))
+            stream = stream[:at] + chance.randbytes(4) + stream[at + 4 :]
+        cuts = sorted(chance.randrange(len(stream)) for _ in range(chance.randrange(30)))
+        pieces = [stream[a:b] for a, b in itertools.pairwise([0, *cuts, len(stream)])]
+        assert _read([stream]) == _read(pieces), seed
+
+
+def _read(pieces: list[bytes]) -> tuple[list[tuple[int, int, bytes]], bool]:
+    """The frames, and whether they ended with an error."""
+    reader = messages.FrameReader()
+    found: list[tuple[int, int, bytes]] = []
+    try:
+        for piece in pieces:
+            found.extend(reader.feed(piece))
+    except messages.ProtocolError:
+        return found, True
+    return found, False
+
+
+def test_heads_that_are_cut_short_are_errors() -> None:
+    """CALL and RUN by seed: whole ones as they were, other bytes are read or refused."""
+    for seed in range(300):
+        chance = random.Random(seed)
+        words = [chance.randbytes(chance.randrange(60)) for _ in range(5)]
+        call = messages.Call(chance.randrange(16), 1, 2, 3, 4, *words)
+        payload = messages.call_head(call) + words[4]
+        assert messages.read_call(payload) == call
+        run = messages.Run(1, 2.0, *words)
+        assert messages.read_run(messages.run_head(run) + words[4]) == run
+        for read in (messages.read_call, messages.read_run):
+            with contextlib.suppress(messages.ProtocolError):
+                read(chance.randbytes(chance.randrange(80)))
