@@ -123,7 +123,7 @@ def pid_of(asker: Asker, name: str) -> int:
 def test_output_flood(asker: Asker) -> None:
     """stdout as fast as it takes: the writer waits, the log is bounded, others answer."""
     with others_go_on(asker):
-        answer = asker.run("bad", "flood", {"megabytes": 4})
+        answer = asker.run("bad", "flood", {"megabytes": 2})
 
     sizes = [path.stat().st_size for path in (asker.house.home / "logs").glob("bad-*")]
     assert sum(sizes) < 24 * MIB
