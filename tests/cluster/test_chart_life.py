@@ -13,7 +13,7 @@ from flows.house import wait_for
 
 from pythonpool import Client
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 GIB = 1 << 30
 LIMITS = {"general": GIB // 4, "optimizer": GIB, "neural": GIB}
@@ -95,7 +95,7 @@ def test_an_upgrade_and_back_lose_no_call(installed: Release) -> None:
                 verb="upgrade",
             )
             assert not routers & {router.host for router in installed.routers}
-            helm(installed, "rollback", "pythonpool", "1", "--wait", "--timeout", "90s")
+            helm(installed, "rollback", "pythonpool", "1", "--wait", "--timeout", "180s")
         finally:
             done.set()
         statuses = calls.result()

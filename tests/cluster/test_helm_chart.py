@@ -104,6 +104,21 @@ def test_its_programs_are_there(helm: Callable[..., str]) -> None:
     assert all(command[:3] == ["python", "-P", "-m"] for command in commands)
 
 
+def test_the_crd_can_be_left_to_others(helm: Callable[..., str]) -> None:
+    """Without `crds.manage` nothing here touches it, and nothing has the right to."""
+    kept, left = (
+        rendered(helm, "here", "--set", f"crds.manage={word}") for word in ("true", "false")
+    )
+
+    def touches(found: list[Json]) -> tuple[int, int]:
+        (deployment,) = of_kind(found, "Deployment", "pythonpool-operator")
+        rights = [each for each in found if "customresourcedefinitions" in json.dumps(each)]
+        pod = deployment["spec"]["template"]["spec"]
+        return len(pod.get("initContainers", [])), len(rights)
+
+    assert (touches(kept), touches(left)) == ((1, 1), (0, 0))
+
+
 def test_no_right_is_wild(helm: Callable[..., str]) -> None:
     for options in ((), ("--set", "operator.allNamespaces=true")):
         found = rendered(helm, "here", *options)

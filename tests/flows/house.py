@@ -3,9 +3,11 @@
 `home` and `house` in conftest.py hand it out; tests that need more options call `open_house`.
 """
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -43,6 +45,20 @@ def pythonpool(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=40)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 @dataclass(slots=True)
 class House:
     """One `up` that is ready.
@@ -72,6 +88,10 @@ class House:
     def client(self) -> Client:
         """A client of this house, with its token."""
         return Client(self.url, token=self.token)
+
+    def router_connection(self, index: int) -> http.client.HTTPConnection:
+        """A connection to one of several routers, on its own socket."""
+        return _SocketConnection(self.content["routers"][index]["socket"])
 
     def record(self, name: str) -> dict[str, Any]:
         """`run/NAME` as it is now: pools.json, up.json or processes.json."""

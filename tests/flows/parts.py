@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -65,29 +64,15 @@ def _parent(pid: int) -> int:
         return 0
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=40)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 @dataclass(slots=True)
 class RouterAsker(Asker):
-    """Asks one of several routers, on its own socket."""
+    """Asks one of several routers."""
 
     index: int
 
     def connection(self) -> http.client.HTTPConnection:
         """A connection of one's own to this router."""
-        return _SocketConnection(self.house.content["routers"][self.index]["socket"])
+        return self.house.router_connection(self.index)
 
 
 def read_answer(connection: http.client.HTTPConnection) -> Answer:

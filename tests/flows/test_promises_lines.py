@@ -278,7 +278,7 @@ def test_picking_a_pool(asker: Asker) -> None:
 
     def pool(answer: Answer) -> str:
         assert answer.status == 200, answer.body
-        return answer.fields["pythonpool-worker"].rpartition("-")[0]
+        return answer.fields["pythonpool-worker"].partition("-")[0]
 
     assert pool(pick("sleep", {"seconds": 0})) == "patient"
     assert pool(pick("count_to", {"n": 1})) == "patient"

@@ -6,7 +6,7 @@ from pathlib import Path
 from cluster.kube.cgroups import remove_cgroup
 from cluster.kube.machine import restore_machine
 from cluster.kube.network import remove_network
-from cluster.kube.places import KUBECONFIG, NODES, run_folder
+from cluster.kube.places import KUBECONFIG, NODES, SHELL, run_folder
 from cluster.kube.processes import family, kill, marked
 from cluster.kube.steps import run
 
@@ -33,6 +33,7 @@ def take_down() -> bool:
     if folder.exists():
         shutil.rmtree(folder)
     KUBECONFIG.unlink(missing_ok=True)
+    SHELL.unlink(missing_ok=True)
     return was_there
 
 

@@ -41,6 +41,13 @@ class Layout:
         manifest = self._manifest(name)
         return _digest(manifest.read_bytes()) if manifest.exists() else ""
 
+    def settings(self, name: str) -> dict[str, Any]:
+        """What a container of the image starts with: User, Env, Labels, Entrypoint, …."""
+        manifest = json.loads(self._manifest(name).read_text())
+        blob = self.folder / manifest["config"]["digest"].removeprefix("sha256:")
+        found: dict[str, Any] = json.loads(blob.read_text())["config"]
+        return found
+
     def remove_unused(self) -> None:
         """Delete the blobs that no image needs any more."""
         used = {path for manifest in self._manifests() for path in self._blobs(manifest)}

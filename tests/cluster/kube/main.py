@@ -17,7 +17,7 @@ from cluster.kube.cgroups import check_cgroups
 from cluster.kube.cluster import is_running, make_cluster
 from cluster.kube.down import take_down
 from cluster.kube.images import import_images, provide_images
-from cluster.kube.places import KUBECONFIG, run_folder
+from cluster.kube.places import CHECKOUT, KUBECONFIG, SHELL, run_folder
 from cluster.kube.programs import BUILDS, DEBIAN, program, provide
 from cluster.kube.steps import CanNot, Failed, say, step
 
@@ -42,7 +42,8 @@ def main() -> int:
 def _run(verb: str) -> int:
     other = os.environ.get("KUBECONFIG")
     if verb != "down" and other and Path(other).resolve() != KUBECONFIG:
-        say(f"KUBECONFIG={other} is honoured: nothing is made here; its images are the user's")
+        made = "nothing is made here; its images are the user's, from PYTHONPOOL_REGISTRY"
+        say(f"KUBECONFIG={other} is honoured: {made}")
         return 0
     _check_machine()
     with _alone():
@@ -50,9 +51,10 @@ def _run(verb: str) -> int:
             with step("taken down"):
                 take_down()
             return 0
-        if verb == "up":
-            _up()
-        _images()
+        with step(f"{verb}, in all"):
+            if verb == "up":
+                _up()
+            _images()
     _say_where()
     return 0
 
@@ -67,6 +69,9 @@ def _up() -> None:
         make_cluster()
     KUBECONFIG.parent.mkdir(exist_ok=True)
     write_private(KUBECONFIG, (run_folder() / "access" / "admin.kubeconfig").read_text())
+    programs = (program("kubectl").parent, program("helm").parent, CHECKOUT / ".venv" / "bin")
+    path = ":".join(str(folder) for folder in programs)
+    SHELL.write_text(f'export KUBECONFIG={KUBECONFIG}\nexport PATH="{path}:$PATH"\n')
 
 
 def _images() -> None:
@@ -78,8 +83,7 @@ def _images() -> None:
 
 def _say_where() -> None:
     if KUBECONFIG.exists():
-        say(f"export KUBECONFIG={KUBECONFIG}")
-        say(f"export PATH={program('kubectl').parent}:{program('helm').parent}:$PATH")
+        say(f"kubectl, helm and pythonpool are yours after: . {SHELL.relative_to(CHECKOUT)}")
 
 
 def _check_machine() -> None:

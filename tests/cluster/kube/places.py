@@ -12,6 +12,8 @@ GO = "1.26.6"
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 KUBECONFIG = CHECKOUT / ".cluster" / "kubeconfig"
+SHELL = CHECKOUT / ".cluster" / "env"
+"""What a shell reads to use the cluster: `. .cluster/env`."""
 
 BRIDGE = "pythonpool0"
 BRIDGE_ADDRESS = "198.51.100.1"
