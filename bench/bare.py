@@ -34,10 +34,12 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The worker has dialled."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def ask(self, caller: "Caller", body: bytes) -> None:
+        """Send one CALL, with those of the same turn."""
         number = next(self._numbers)
         self.waiting[number] = caller
         if not self._out:
@@ -55,6 +57,7 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join(out))
 
     def data_received(self, data: bytes) -> None:
+        """Results, each for the caller that waits for it."""
         for kind, number, payload in self._reader.feed(data):
             if kind == Kind.RESULT:
                 body = payload[messages.RESULT_HEAD.size :]
@@ -72,16 +75,20 @@ class Caller(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A caller has connected."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Bytes of a request."""
         self._parser.feed_data(data)
 
     def on_body(self, body: bytes) -> None:
+        """A part of the body."""
         self._body += body
 
     def on_message_complete(self) -> None:
+        """The request is whole."""
         body, self._body = self._body, b""
         self.link.ask(self, body)
 

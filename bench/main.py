@@ -87,9 +87,13 @@ def _measured(parts: Sequence[Part], effort: Effort) -> dict[str, list[Row]]:
     groups: dict[str, list[Row]] = {group: [] for group in GROUPS}
     began = time.monotonic()
     for part in parts:
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
             os.chmod(folder, 0o755)
-            groups[part.group] += part.measure(Path(folder), effort)
+            try:
+                groups[part.group] += part.measure(Path(folder), effort)
+            except Exception:
+                print(f"{_table(groups)}\n\nbench: {part.name} failed; the table ends here")
+                raise
         at = time.monotonic() - began
         print(f"bench: {part.name} after {at:.0f} s", file=sys.stderr, flush=True)
     return groups

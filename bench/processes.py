@@ -47,6 +47,14 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def born(pid: int) -> str:
+    """When the process started, so that its number can not be another's; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 def cpu_seconds(pids: Iterable[int]) -> float:
     """CPU time that the processes have used, all their threads, to the nanosecond."""
     total = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figures import Row, paired, spread
 from bench.local import answers, up
 from bench.manifests import execute, manifest
-from bench.processes import child, cpu_seconds, free_port, private_bytes, tree, wait_until
+from bench.processes import born, child, cpu_seconds, free_port, private_bytes, tree, wait_until
 from bench.programs import HERE, OUT, Load, request_file, run_load
 from bench.registry import Effort
 from bench.rows.bodies import MIB
@@ -163,32 +163,33 @@ def _peer(folder: Path, name: str, peer: Peer) -> Iterator[Server]:
     port = free_port()
     environment = {
         **os.environ, "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # it would write a token into the home of whoever runs this
     }  # fmt: skip
     request = request_file(folder, name, peer.path, SMALL, "none")
-    arguments = peer.arguments or (str(folder / name),)
+    arguments = peer.arguments or (str(folder / "files"),)
     command = [str(_VENV / "bin" / "python"), peer.app, str(port), *arguments]
     log = folder / f"{name}.log"
     with (
         log.open("wb") as said,
         child(command, cwd=_APPS, env=environment, stdout=said, stderr=said) as process,
     ):
-        family: list[int] = []
+        # What a server starts may outlive it, and be nobody's child then.
+        family: dict[int, str] = {}
+
+        def is_up() -> bool:
+            family.update({pid: born(pid) for pid in tree(process.pid)})
+            return answers(port, peer.path, SMALL)
+
         try:
-            try:
-                wait_until(lambda: answers(port, peer.path, SMALL), 120, name)
-            except TimeoutError as error:
-                raise RuntimeError(log.read_text()[-4000:]) from error
-            family = tree(process.pid)
+            wait_until(is_up, 120, name)
             yield Server(process.pid, f"tcp:127.0.0.1:{port}", request)
+        except TimeoutError as error:
+            raise RuntimeError(log.read_text()[-4000:]) from error
         finally:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
-            _end(family)
-
-
-def _end(family: list[int]) -> None:
-    """What a server left behind."""
-    for pid in family:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            for pid, since in family.items():
+                if since and born(pid) == since:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = ["pythonpool", "router", "worker-image", "local", "cli", "operator", "examples"]
-MODULES = [path for top in CODE for path in sorted((ROOT / top).rglob("*.py"))]
+CODE = ["pythonpool", "router", "worker-image", "local", "cli", "operator", "examples", "bench"]
+MODULES = [
+    path
+    for top in CODE
+    for path in sorted((ROOT / top).rglob("*.py"))
+    if ROOT / "bench/out" not in path.parents
+]
 PARTS = ["operator", "router", "worker-image", "local", "cli"]
 
 
