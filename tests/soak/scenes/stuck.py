@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 
 from soak.callers import ZOO, Manner
 from soak.stage import Stage, only, percentile
@@ -12,6 +13,7 @@ _ZOO_ABREAST = 16
 _VANISHING = 500
 _ROUNDS = 5
 _FREE_SECONDS = 2.0
+_TAKEN_SECONDS = 15.0
 _CANCELS = 10_000
 _CANCELLERS = 6
 
@@ -70,7 +72,7 @@ async def vanish(stage: Stage) -> list[str]:
 async def _until(stage: Stage, name: str, gone: asyncio.Event) -> None:
     """One call, hung up when it is time; noted as `gone` by its caller's patience of nothing."""
     caller = stage.caller(name)
-    call = asyncio.create_task(caller.work("sleep", 30.0, 40.0, Manner(queue=40.0)))
+    call = asyncio.create_task(caller.work("sleep", 50.0, 60.0, Manner(queue=60.0)))
     await gone.wait()
     call.cancel()
     await asyncio.wait([call])
@@ -78,10 +80,12 @@ async def _until(stage: Stage, name: str, gone: asyncio.Event) -> None:
 
 
 async def _all_slots_taken(stage: Stage) -> None:
-    plan = stage.ground.plan
+    plan, began = stage.ground.plan, time.monotonic()
     while (shown := await stage.ground.counts()) != (plan.all_slots, _VANISHING - plan.all_slots):
-        if shown[0] > plan.all_slots:
-            raise AssertionError(f"{shown} run and wait")
+        now = time.monotonic()
+        if now - began - stage.stalled(began, now) > _TAKEN_SECONDS:
+            ended = Counter(call.code for call in stage.log.sent if call.nonce.startswith("vanish"))
+            raise AssertionError(f"{shown} run and wait, of {_VANISHING}; {dict(ended)}")
         await asyncio.sleep(0.02)
 
 
