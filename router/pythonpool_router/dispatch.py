@@ -241,7 +241,10 @@ class Dispatcher:
         head = pool.line.head() if pool.queued else None
         worker.is_enlisted = head is not None
         waited = call.waited = now - call.since
-        pool.counters.queue_wait.observe(waited)
+        if waited:
+            pool.counters.queue_wait.observe(waited)
+        else:
+            pool.counters.queue_wait.counts[0] += 1
         link = worker.link
         assert link is not None  # noqa: S101
         link.send(call, number, waited, UNKNOWN if head is None else line_age_ms(now, head.since))
