@@ -38,7 +38,7 @@ SCENARIOS: dict[str, Scenario] = {
     "overload": Scenario(
         "ten times the capacity in waves: goodput holds, refusals and promises are honest",
         overload,
-        Plan(replicas=2, line=20),
+        Plan(replicas=2, line=60),
     ),
     "cancels": Scenario("10,000 cancels that cross results", cancels),
     "million": Scenario(
