@@ -66,7 +66,8 @@ def linked(router: Place) -> set[str]:
 
 def test_a_new_authority_costs_no_call(installed: Release) -> None:
     service, namespace, routers = installed.service, installed.namespace, installed.routers
-    old = keys(installed)["ca.crt"]
+    before = keys(installed)
+    old = before["ca.crt"]
     assert published(installed) == old
     done = Event()
     with ThreadPoolExecutor(1) as threads:
@@ -83,8 +84,7 @@ def test_a_new_authority_costs_no_call(installed: Release) -> None:
             assert all(shows_one_of(router, namespace, old) for router in routers)
             assert not any(shows_one_of(router, namespace, new) for router in routers)
 
-            first = keys(installed)["tls.crt"]
-            wait_for(lambda: keys(installed)["tls.crt"] != first, OVERLAP_SECONDS + 90)
+            wait_for(lambda: keys(installed)["tls.crt"] != before["tls.crt"], OVERLAP_SECONDS + 90)
             refresh(installed)
             wait_for(lambda: all(shows_one_of(each, namespace, new) for each in routers), 120)
             assert installed.routers == routers, "no router was started anew"
