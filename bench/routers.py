@@ -19,6 +19,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 SECRET = "fedcba9876543210fedcba9876543210"
 POOL = "bench"
 SLOTS = 128
+_MOST_LINKS = 1000  # routers take about as many links as a pool has workers
 PROXY_CORE, LOAD_CORE = "0", "1"
 
 
@@ -120,7 +121,7 @@ def _started(name: str, folder: Path, module: list[str]) -> Iterator[Contender]:
 def _pool(name: str, slots: int) -> dict[str, Any]:
     """What the supervisor would hand out of a pool, as far as a router reads it."""
     spec = {
-        "adapter": "general", "replicas": 1, "concurrency": slots,
+        "adapter": "general", "replicas": _MOST_LINKS, "concurrency": slots,
         "timeoutSeconds": 30, "maxTimeoutSeconds": 3600,
         "healthCheck": {"periodSeconds": 600, "failureThreshold": 3, "startupSeconds": 120},
         "queue": {"maxLength": 2000, "timeoutSeconds": 10},
