@@ -140,3 +140,17 @@ def test_kernel_kills_are_seen_for_some_seconds(tmp_path: Path) -> None:
     for second in range(12, 20):
         count.note(float(second))
     assert not count.has_risen()
+
+
+def test_kernel_kills_outside_the_workers_own_container_convict_nobody(tmp_path: Path) -> None:
+    """On one machine, and where no container counts, a rise is somebody else's."""
+    (tmp_path / "memory.events").write_text("oom_kill 1\n")
+    beside = OomCount(in_container=False, v2=tmp_path, v1=tmp_path)
+    uncounted = OomCount(in_container=True, v2=tmp_path / "none", v1=tmp_path / "none")
+    for count in (beside, uncounted):
+        count.note(10.0)
+
+    (tmp_path / "memory.events").write_text("oom_kill 2\n")
+    assert not beside.has_risen()
+    # What the kernel counts for the machine rises, or not: it is not looked at.
+    assert not uncounted.has_risen()

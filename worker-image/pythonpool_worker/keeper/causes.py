@@ -11,7 +11,7 @@ def cause_of(code: int, status: int, killed_for_memory: bool, kernel_ran_out: bo
         code: `si_code` of waitid: CLD_EXITED, CLD_KILLED or CLD_DUMPED.
         status: exit status or signal number.
         killed_for_memory: the keeper itself has killed it over the limit.
-        kernel_ran_out: the kernel has killed some process for memory since this was last asked.
+        kernel_ran_out: the kernel has just killed in the worker's own container for memory.
     """
     if killed_for_memory:
         return "memory"

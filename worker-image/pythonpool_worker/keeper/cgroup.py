@@ -6,7 +6,6 @@ from pathlib import Path
 V2 = Path("/sys/fs/cgroup")
 V1 = Path("/sys/fs/cgroup/memory")
 V1_CPU = Path("/sys/fs/cgroup/cpu")
-_VMSTAT = Path("/proc/vmstat")
 # What the kernel writes where there is no limit is larger than any machine.
 _NO_LIMIT = 1 << 60
 # A process of some gigabytes takes half a second to die of its SIGKILL.
@@ -68,11 +67,15 @@ def cpu_quota(v2: Path = V2, v1: Path = V1_CPU) -> int | None:
 
 
 class OomCount:
-    """Counts the kernel's own kills: in the container, else on the whole machine."""
+    """Counts the kernel's own kills in a container that holds one worker alone.
+
+    Elsewhere it stays at 0: the count of a machine, or of what else runs beside the worker, rises
+    for somebody else's process, and says nothing about the death of one of ours.
+    """
 
     def __init__(self, in_container: bool, v2: Path = V2, v1: Path = V1) -> None:
         places = [v2 / "memory.events", v1 / "memory.oom_control"] if in_container else []
-        self._place = next((path for path in places if path.exists()), _VMSTAT)
+        self._place = next((path for path in places if path.exists()), None)
         self._seen: deque[tuple[float, int]] = deque()
 
     def note(self, now: float) -> None:
@@ -86,6 +89,8 @@ class OomCount:
         return bool(self._seen) and self._read() > self._seen[0][1]
 
     def _read(self) -> int:
+        if self._place is None:
+            return 0
         try:
             return _field(self._place, b"oom_kill")
         except OSError:

@@ -74,7 +74,7 @@ class MemoryWatch:
         self._loop.after(seconds_to_next_look(self._line - used), self.look)
 
     def kernel_ran_out(self) -> bool:
-        """Whether the kernel has killed for memory in the last seconds."""
+        """Whether the kernel has killed in the worker's own container in the last seconds."""
         return self._oom.has_risen()
 
     def _used(self, now: float) -> int:
