@@ -27,6 +27,9 @@ UNANSWERED = ("reset", "gone", "silent")
 DEADLY = ("exit", "kill", "hog")
 """Shapes that end their own process."""
 
+LARGE = "large"
+"""The shape whose answer comes in parts, to a caller that lets it wait."""
+
 EXPECTED = frozenset(
     (
         "ok",
@@ -254,9 +257,13 @@ def killed_in_time(history: History) -> Iterator[str]:
 
 
 def resets_have_a_cause(history: History) -> Iterator[str]:
-    """A connection is lost only while something was made to fail."""
+    """A connection is lost only with its router, or in a long answer whose worker was hit."""
     for call in history.sent:
-        if call.code == "reset" and not _paused(call.sent, call.answered, history.pauses):
+        if call.code != "reset" or _paused(call.sent, call.answered, history.pauses):
+            continue
+        # Its head is out when the rest can not come: cutting is all that a router can do.
+        was_cut = call.shape == LARGE and any(_hit(call, None, s, history) for s in history.strikes)
+        if not was_cut:
             yield f"{call.nonce}: its connection was lost at {call.answered:.3f}, for no reason"
 
 

@@ -181,6 +181,10 @@ FORGED = {
         "resets_have_a_cause",
         replace(GOOD, pauses=GOOD.pauses[1:]),
     ),
+    "a connection lost with a worker before any answer": (
+        "resets_have_a_cause",
+        replace(GOOD, pauses=GOOD.pauses[1:], strikes=(*GOOD.strikes, Strike(2.3, 3.0))),
+    ),
 }
 
 
@@ -189,6 +193,14 @@ def test_a_forgery_is_caught(forgery: str) -> None:
     rule, history = FORGED[forgery]
 
     assert rule in {text.partition(":")[0] for text in violations(history)}
+
+
+def test_a_long_answer_may_be_cut_with_its_link() -> None:
+    """Its head was out: nothing else can be said."""
+    cut = changed("e", shape="large")
+    history = replace(cut, pauses=cut.pauses[1:], strikes=(*cut.strikes, Strike(2.3, 3.0)))
+
+    assert not violations(history)
 
 
 def test_an_idempotent_call_may_run_again_after_a_crash() -> None:
