@@ -280,3 +280,29 @@ async def test_with_threads_a_session_shares_the_executor() -> None:
         causes = {frame.json["code"]: frame.json.get("cause") for frame in frames}
         assert causes == {"timeout": None, "worker_crashed": "neighbour_killed"}
         assert base64.b64decode(json.loads(asked.payload[1:])["snapshot"]) == b"good"
+
+
+async def test_an_opening_leaves_each_slot_its_executor() -> None:
+    """When no more can be started, the next session is refused, and calls go on."""
+    async with stage() as here:
+        await here.keeper.until(lambda: len(here.keeper.executors) == 2)
+        here.keeper.answers_start = False
+        await here.open_session()
+        here.router.call("", b"{}", flags=OPEN)
+        here.keeper.say({"t": "failed", "id": 3, "reason": "no descriptors", "log": ""})
+        refused = await here.router.inbox.next(Kind.ERROR)
+        served = await here.serve_one()
+
+    assert (refused.json["code"], refused.json["cause"]) == ("resource_exhausted", "sessions_full")
+    assert served.kind == Kind.RESULT
+
+
+async def test_an_opening_waits_for_one_more_executor() -> None:
+    """It gets the one that comes, and the call after it the one that was there."""
+    async with stage() as here:
+        await here.keeper.until(lambda: len(here.keeper.executors) == 2)
+        secrets = {(await here.open_session())[0] for _ in range(4)}
+        served = await here.serve_one()
+
+    assert len(secrets) == 4
+    assert served.kind == Kind.RESULT

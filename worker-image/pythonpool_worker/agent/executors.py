@@ -109,6 +109,7 @@ class Executors:
         self._starting: set[int] = set()
         self._idle: list[Executor] = []
         self._takers: deque[Taker] = deque()
+        self._openers: deque[Taker] = deque()
         self._last_id = 0
         self._retry_seconds = _FIRST_RETRY_SECONDS
         self._is_filling = False
@@ -145,20 +146,21 @@ class Executors:
             self._starting.add(self._last_id)
             self._tell({"t": "start", "id": self._last_id})
 
-    def take_now(self) -> Executor | None:
-        """One that is ready for a call, or None."""
-        if not self._idle:
+    def take_now(self, *, spare: bool = False) -> Executor | None:
+        """One that is ready for a call, or None; with `spare` one beyond those of the slots."""
+        if not self._idle or (spare and not self._has_spare()):
             return None
         return self._idle[0] if self._threads else self._idle.pop()
 
-    def wait(self, taker: Taker) -> None:
-        """Give `taker` the next that is ready; first come, first served."""
-        self._takers.append(taker)
+    def wait(self, taker: Taker, *, spare: bool = False) -> None:
+        """Give `taker` the next that is ready, or is to spare; first come, first served."""
+        (self._openers if spare else self._takers).append(taker)
 
     def leave(self, taker: Taker) -> None:
         """A taker does not wait any more; one that does not wait is passed over."""
-        with contextlib.suppress(ValueError):
-            self._takers.remove(taker)
+        for line in (self._takers, self._openers):
+            with contextlib.suppress(ValueError):
+                line.remove(taker)
 
     def keep(self, executor: Executor) -> None:
         """A session has it for itself from now on (not with threads)."""
@@ -291,7 +293,13 @@ class Executors:
         else:
             # Behind those that have worked: calls go to the executor that is warm.
             self._idle.insert(0, executor)
+        while self._openers and (spare := self.take_now(spare=True)) is not None:
+            self._openers.popleft()(spare)
         self.on_change()
+
+    def _has_spare(self) -> bool:
+        pooled = sum(e.is_ready and not (e.is_own or e.ending) for e in self._all.values())
+        return self._threads or pooled >= self._target
 
     def _frame(self, executor: Executor, kind: int, own: int, payload: bytes) -> None:
         errand = executor.errands.get(own)

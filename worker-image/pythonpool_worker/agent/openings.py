@@ -156,7 +156,7 @@ class Openings:
         identity = self._identity
         handle = SessionHandle.new(identity.pool, identity.worker, identity.incarnation)
         session = self._sessions.new(handle, call.owner.decode(), context, ttl)
-        self._load(call, session, self._opened)
+        self._load(call, session, self._opened, spare=True)
 
     def refuse_waiting(self, why: str) -> None:
         """No executor can start now: nobody waits for one of his own."""
@@ -219,13 +219,16 @@ class Openings:
         call: Call,
         session: Session,
         then: Callable[[Call, Session, Executor, bytes | None], None],
+        *,
+        spare: bool = False,
     ) -> None:
-        executor = self._executors.take_now()
+        """With `spare` the slots keep their executors: a new session waits for one more."""
+        executor = self._executors.take_now(spare=spare)
         if executor is not None:
             self._send_open(call, session, then, executor)
         else:
             call.taker = partial(self._send_open, call, session, then)
-            self._executors.wait(call.taker)
+            self._executors.wait(call.taker, spare=spare)
 
     def _send_open(
         self,
