@@ -15,6 +15,9 @@ from soak.rawhttp import Connection
 POOL = "ledger"
 _QUEUE_SECONDS = 3.0
 _PATIENCE_SECONDS = 25.0
+_GONE = (204, 404, 410)
+_DELETIONS = 5
+_DELETE_AGAIN_SECONDS = 1.0
 
 _SHAPES: dict[str, float] = {
     "sleep": 72,
@@ -208,13 +211,16 @@ class Caller:
         await self.delete(handle)
 
     async def delete(self, handle: str) -> None:
-        """End a session."""
-        try:
-            await asyncio.wait_for(
-                self._line.ask("DELETE", f"/v1/sessions/{handle}"), _PATIENCE_SECONDS
-            )
-        except (ConnectionError, TimeoutError):
-            self._count(self.log.opens, "delete failed")
+        """End a session; asked again where router or link broke before the worker's word."""
+        for _ in range(_DELETIONS):
+            try:
+                asking = self._line.ask("DELETE", f"/v1/sessions/{handle}")
+                if (await asyncio.wait_for(asking, _PATIENCE_SECONDS)).status in _GONE:
+                    return
+            except (ConnectionError, TimeoutError):
+                pass
+            await asyncio.sleep(_DELETE_AGAIN_SECONDS)
+        self._count(self.log.opens, "delete failed")
 
     async def _call(
         self,

@@ -99,10 +99,15 @@ def _statm(pid: int) -> tuple[int, int]:
 def hurry(pid: int) -> None:
     """Give a process that is to die our own niceness, where the system allows it.
 
-    Executors are nicer than we are, and a killed process needs processor time to be dead.
+    Executors are nicer than we are, and a killed process needs processor time to be dead: each of
+    its threads does, and to the kernel niceness is a thread's own.
     """
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0))
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.setpriority(os.PRIO_PROCESS, int(task), niceness)
+    except OSError:
+        return  # not allowed, or dead
 
 
 def send_signal(pid: int, number: int) -> None:
