@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flows.house import House, wait_for
 from flows.whole import Answer, Asker, processes_below
@@ -80,6 +82,37 @@ def read_answer(connection: http.client.HTTPConnection) -> Answer:
     got = connection.getresponse()
     fields = {name.lower(): value for name, value in got.getheaders()}
     return Answer(got.status, fields, got.read())
+
+
+class Stalls:
+    """Measures how long a busy machine gives no time to a thread that only wakes up."""
+
+    _BEAT_SECONDS = 0.02
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+        self._missed: list[tuple[float, float]] = []
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def since(self, began: float) -> float:
+        """Seconds that were missed after `began`, by the monotonic clock."""
+        return sum(ended - max(due, began) for due, ended in self._missed if ended > began)
+
+    def _beat(self) -> None:
+        due = time.monotonic() + self._BEAT_SECONDS
+        while not self._is_over.wait(self._BEAT_SECONDS):
+            now = time.monotonic()
+            if now > due:
+                self._missed.append((due, now))
+            due = now + self._BEAT_SECONDS
 
 
 def run_milliseconds(answer: Answer) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from debian import install
 from flows.house import wait_for
 from hostile.rawhttp import Door
 
@@ -42,10 +43,8 @@ def program(name: str) -> str | None:
     """Where the program is; None where it is not, and may not be installed."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     found = shutil.which(name, path=path)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = f"apt-get install -y -qq --no-install-recommends {name}"
-        either = f"{install} || {{ apt-get update -qq && {install}; }}"
-        subprocess.run(["sh", "-c", either], capture_output=True, check=False)
+    if found is None:
+        install(name)
         found = shutil.which(name, path=path)
     return found
 
