@@ -35,6 +35,7 @@ class DeathWatch:
     lives: dict[str, int] = field(default_factory=dict)
     _pids: dict[str, int] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
     _read_bytes: int = 0
     _read_calls: int = 0
 
@@ -53,7 +54,9 @@ class DeathWatch:
         self._read_calls = len(self.sent)
         now = time.monotonic()
         for nonce, pid in list(self.lives.items()):
-            if not _is_alive(pid):
+            if nonce in self._ended:
+                del self.lives[nonce]  # its process is free for the next call
+            elif not _is_alive(pid):
                 self.deaths.append(Death(nonce, pid, now))
                 del self.lives[nonce]
             elif now > self._since.setdefault(nonce, now) + _TOO_LONG_SECONDS:
@@ -81,6 +84,8 @@ class DeathWatch:
         for line in whole.splitlines():
             entry = json.loads(line)
             self._pids[entry["nonce"]] = entry["pid"]
+            if entry["is_end"]:
+                self._ended.add(entry["nonce"])
 
 
 def _standing(pid: int) -> str:

@@ -118,7 +118,10 @@ class Ground:
         members = family(self.root)
         zombies = [one.pid for one in members if one.state == "Z"]
         strays = [one.pid for one in members if one.role is None]
-        return f"zombies {zombies}, strays {strays}" if zombies or strays else ""
+        # Those that were replaced are drained, and on no router's list, but not gone yet.
+        agents = sum(one.role == "agent" for one in members)
+        wrong = zombies or strays or agents > self.plan.replicas
+        return f"zombies {zombies}, strays {strays}, {agents} agents" if wrong else ""
 
     async def busy(self) -> str:
         """Which router does not show all slots free and nobody waiting; empty when each does."""
