@@ -114,11 +114,42 @@ class House:
             self.process.send_signal(signal.SIGINT)
         try:
             self.process.communicate(timeout=END_SECONDS)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
+            error.add_note(
+                f"it still has {standing(self.process.pid)}; it said: {self.said[-1000:]}"
+            )
             self.process.kill()
             self.process.communicate()
             raise
         return self.process.returncode
+
+
+def standing(root: int) -> str:
+    """A process and all below it: pid, module, state, and where in the kernel each waits."""
+    shown = []
+    for pid in sorted({root, *processes_below(root)}):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            where = Path(f"/proc/{pid}/wchan").read_text()
+        except OSError:
+            continue
+        shown.append(f"{pid} {' '.join(words[3:4])} {state} {where}")
+    return "; ".join(shown)
+
+
+def processes_below(pid: int) -> list[int]:
+    """All descendants of a process."""
+    below: list[int] = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                parent = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                below += [int(entry), *processes_below(int(entry))]
+    return below
 
 
 def open_house(

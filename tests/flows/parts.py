@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from flows.house import House, wait_for
-from flows.whole import Answer, Asker, processes_below
+from flows.house import House, processes_below, wait_for
+from flows.whole import Answer, Asker
 
 
 @dataclass(frozen=True, slots=True)

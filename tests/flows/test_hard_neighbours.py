@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from flows.house import House, manifest, open_house, wait_for
+from flows.house import House, manifest, open_house, processes_below, wait_for
 from flows.parts import Beside, Stalls, run_milliseconds, tree
-from flows.whole import Asker, is_alive, processes_below
+from flows.whole import Asker, is_alive
 from guide import row
 from limits import process_limit
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows.house import House, open_house, wait_for
+from flows.house import House, open_house, processes_below, wait_for
 from flows.parts import Beside, lines, read_answer, run_milliseconds, stack_of, tree
-from flows.whole import Asker, beside_examples, is_alive, processes_below, troubles
+from flows.whole import Asker, beside_examples, is_alive, troubles
 
 POOLS = (
     troubles("one"),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows.house import House, open_house, pythonpool, wait_for
+from flows.house import House, open_house, processes_below, pythonpool, wait_for
 from flows.test_hard_neighbours import pool, written
-from flows.whole import Asker, processes_below
+from flows.whole import Asker
 
 PLACES = ("env", "arg", "result", "context", "state", "message", "traceparent")
 

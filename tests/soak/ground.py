@@ -157,7 +157,8 @@ class Ground:
         try:
             code = await asyncio.to_thread(self.house.close)
         except subprocess.TimeoutExpired as error:
-            return [f"up did not end: {error}", *await self._gone()]
+            notes = " ".join(error.__notes__)
+            return [f"up did not end: {error}: {notes}", *await self._gone()]
         wrong = [] if code == 0 else [f"up ended with {code}"]
         wrong += await self._gone()
         if files := sorted(path.name for path in (self.home / "run").iterdir()):

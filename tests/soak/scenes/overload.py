@@ -26,7 +26,7 @@ async def overload(stage: Stage) -> list[str]:
     and four in five of those who obey are admitted.
     """
     before = await _capacity(stage, "before")
-    times = round(stage.scaled(_TIMES, 4))
+    times = round(stage.scaled(_TIMES, 3))
     waves = round(stage.scaled(_WAVES, 3))
     began = time.monotonic()
     goodput, sent = await _waves(stage, waves, round(before * times))
