@@ -76,7 +76,7 @@ def test_the_first_steps(house: Callable[..., House]) -> None:
     assert [pool["name"] for pool in json.loads(listed.stdout)["items"]] == ["general"]
 
     command = (
-        block("sh", "curl")
+        block("sh", "state/pythonpool/token")
         .replace("~/.local/state/pythonpool/token", str(up.home / "token"))
         .replace("http://127.0.0.1:8080", up.url)
     )
