@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pythonpool_operator.kinds import Json
 
 _PATIENT = ("calls", "age")
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,29 @@ class PoolLoad:
 
 NOTHING = PoolLoad()
 
+Loads = Mapping[str, PoolLoad]
+"""The pools of a namespace by name."""
 
-def read_load(answers: Iterable[Json]) -> dict[str, PoolLoad]:
-    """The pools of a namespace by name.
+
+def read_load(answer: Json) -> Loads:
+    """The pools of a namespace by name, as one router tells of them.
 
     Raises:
-        KeyError, TypeError, ValueError: an answer is not that of a router.
+        KeyError, TypeError, ValueError, ArithmeticError: it is not the answer of a router.
     """
+    return {str(row["name"]): _pool(row, answer["protocol"]) for row in answer["pools"]}
+
+
+def merged(answers: Iterable[Loads]) -> Loads:
+    """The pools of a namespace by name, of what all its routers tell."""
     found: dict[str, PoolLoad] = {}
     for answer in answers:
-        for row in answer["pools"]:
-            before = found.get(row["name"], NOTHING)
-            found[row["name"]] = _merged(before, _pool(row, answer["protocol"]))
+        for name, load in answer.items():
+            found[name] = _merged(found.get(name, NOTHING), load)
     return found
 
 
-def changed(before: Mapping[str, PoolLoad], after: Mapping[str, PoolLoad]) -> list[str]:
+def changed(before: Loads, after: Loads) -> list[str]:
     """The pools that the operator should look at."""
     names = {**before, **after}
     return [
@@ -86,13 +94,21 @@ def changed(before: Mapping[str, PoolLoad], after: Mapping[str, PoolLoad]) -> li
 
 def _pool(row: Json, protocol: list[int]) -> PoolLoad:
     workers = {
-        each["name"]: WorkerLoad(
-            int(each["busy"]), int(each["sessions"]), str(each["replace"]), int(each["protocol"])
+        str(each["name"]): WorkerLoad(
+            _count(each["busy"]),
+            _count(each["sessions"]),
+            str(each["replace"]),
+            int(each["protocol"]),
         )
         for each in row["workers"]
     }
     refused = {each["name"]: _versions(each["protocol"]) for each in row["refused"]}
     return PoolLoad(workers, refused, _versions(protocol))
+
+
+def _count(told: object) -> int:
+    """A number that may become, with another, a pod's deletion cost: those have 32 bits."""
+    return min(max(int(str(told)), 0), _MOST)
 
 
 def _versions(pair: list[int]) -> tuple[int, int]:

@@ -10,14 +10,14 @@ import logging
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import aiohttp
+import orjson
 
-from pythonpool_operator.kinds import Json, Key
-from pythonpool_operator.load import NOTHING, PoolLoad, changed, read_load
+from pythonpool_operator.kinds import Key
+from pythonpool_operator.load import NOTHING, Loads, PoolLoad, changed, merged, read_load
 from pythonpool_operator.settings import Settings
 
 _log = logging.getLogger("pythonpool.operator")
@@ -27,6 +27,10 @@ _TRIES = 3
 _FIND_SECONDS = 2.0
 _KEPT_SECONDS = 120.0
 _AT_ONCE = 16
+# Whoever may write Services of a namespace may answer in place of its routers: none of them costs
+# the operator more than this.
+_MOST_BYTES = 1_048_576
+_MOST_ROUTERS = 64
 
 
 class Routers:
@@ -35,7 +39,7 @@ class Routers:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
-        self._known: dict[str, tuple[float, Mapping[str, PoolLoad]]] = {}
+        self._known: dict[str, tuple[float, Loads]] = {}
         self._asking: dict[str, asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
@@ -80,9 +84,11 @@ class Routers:
         while True:
             pause = self._settings.load_seconds * random.uniform(0.8, 1.2)  # noqa: S311
             await asyncio.sleep(pause)
-            await asyncio.gather(*(ask(namespace) for namespace in set(namespaces())))
+            places = set(namespaces())
+            await asyncio.gather(*(ask(namespace) for namespace in places))
+            self._known = {place: said for place, said in self._known.items() if place in places}
 
-    def _of(self, namespace: str) -> Mapping[str, PoolLoad]:
+    def _of(self, namespace: str) -> Loads:
         at, known = self._known.get(namespace, (0.0, {}))
         return known if time.monotonic() - at <= _KEPT_SECONDS else {}
 
@@ -92,34 +98,50 @@ class Routers:
         answers = [answer for answer in said if answer is not None]
         if not answers:
             return not addresses
-        try:
-            self._known[namespace] = (time.monotonic(), read_load(answers))
-        except (KeyError, TypeError, ValueError) as error:
-            _log.warning("%s: the routers' load is not understood: %r", namespace, error)
+        self._known[namespace] = (time.monotonic(), merged(answers))
         return True
 
-    async def _find(self, namespace: str) -> set[str]:
-        """The addresses of all routers: those of their headless Service."""
+    async def _find(self, namespace: str) -> list[str]:
+        """The addresses of the routers: those of their headless Service."""
         host = self._settings.load_host or f"{self._settings.router_service}.{namespace}.svc"
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_FIND_SECONDS):
                 found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, TimeoutError):
-            return set()
-        return {str(address[0]) for *_, address in found}
+            return []
+        return sorted({str(address[0]) for *_, address in found})[:_MOST_ROUTERS]
 
-    async def _get(self, address: str) -> Json | None:
+    async def _get(self, address: str) -> Loads | None:
         host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
         url = f"http://{host}:{self._settings.load_port}/load"
         try:
-            async with self._session.get(url) as response:
-                response.raise_for_status()
-                answer: Any = await response.json()
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            async with self._session.get(url, allow_redirects=False) as response:
+                text = await _text(response)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             _log.debug("%s: %r", url, error)
             return None
-        return answer if isinstance(answer, dict) else None
+        try:
+            return read_load(orjson.loads(text))
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            _log.warning("%s: this load is not understood: %r", url, error)
+            return None
+
+
+async def _text(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer of a router.
+
+    Raises:
+        OSError: it is none.
+    """
+    if response.status != 200:
+        raise OSError(f"status {response.status}")
+    text = bytearray()
+    async for chunk in response.content.iter_any():
+        text += chunk
+        if len(text) > _MOST_BYTES:
+            raise OSError(f"more than {_MOST_BYTES} bytes")
+    return bytes(text)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from pythonpool_operator.causes import too_old
 from pythonpool_operator.conditions import count_workers, status_of
-from pythonpool_operator.load import PoolLoad, WorkerLoad, changed, read_load
+from pythonpool_operator.load import Loads, PoolLoad, WorkerLoad, changed, merged, read_load
 from pythonpool_operator.replicas import COST_ANNOTATION, Size, size_of
 
 Json = dict[str, Any]
@@ -177,9 +177,13 @@ def worker(name: str, busy: int = 0, sessions: int = 0, replace: str = "") -> Js
 OLD: Json = {"name": "b", "protocol": [1, 1]}
 
 
+def loads(*answers: Json) -> Loads:
+    return merged(read_load(answer) for answer in answers)
+
+
 def test_of_two_routers_the_busier_word_counts() -> None:
-    found = read_load(
-        [router(worker("a", 2, 0), refused=(OLD,)), router(worker("a", 1, 3, "age"), worker("c"))]
+    found = loads(
+        router(worker("a", 2, 0), refused=(OLD,)), router(worker("a", 1, 3, "age"), worker("c"))
     )
 
     assert found["shop"].workers == {
@@ -187,23 +191,30 @@ def test_of_two_routers_the_busier_word_counts() -> None:
         "c": WorkerLoad(protocol=2),
     }
     assert found["shop"].refused == {"b": (1, 1)}
-    understood = read_load([router(worker("b")), router(refused=(OLD,))])
+    understood = loads(router(worker("b")), router(refused=(OLD,)))
     assert understood["shop"].refused == {}, "one router that understands it is enough"
 
 
 @pytest.mark.parametrize("answer", [{}, {"pools": [{}], "protocol": [1, 1]}, router({"name": "a"})])
 def test_what_is_no_load_is_refused(answer: Json) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        read_load([answer])
+        read_load(answer)
+
+
+def test_what_a_router_counts_fits_into_a_deletion_cost() -> None:
+    found = loads(router(worker("a", 10**20, 10**20), worker("b", -1)))["shop"].workers
+
+    assert 0 < found["a"].weight < 2**31
+    assert found["b"].weight == 0
 
 
 def test_only_wishes_and_strangers_are_news() -> None:
-    before = read_load([router(worker("a", sessions=1, replace="age"))])
+    before = loads(router(worker("a", sessions=1, replace="age")))
 
-    assert changed(before, read_load([router(worker("a", 5, 2, "age"), worker("c", 1))])) == []
-    assert changed(before, read_load([router(worker("a", replace="age"))])) == ["shop"]
+    assert changed(before, loads(router(worker("a", 5, 2, "age"), worker("c", 1)))) == []
+    assert changed(before, loads(router(worker("a", replace="age")))) == ["shop"]
     assert changed(before, {}) == ["shop"]
-    assert changed({}, read_load([router(refused=(OLD,))])) == ["shop"]
+    assert changed({}, loads(router(refused=(OLD,)))) == ["shop"]
 
 
 def test_workers_that_are_too_old_are_named() -> None:
