@@ -8,7 +8,13 @@ import pytest
 from api_standin import AUDIENCE, ISSUER, Signer, claims_of
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pythonpool_router.cluster.tokens import PodIdentity, TokenRefused, UnknownKey, Verifier
+from pythonpool_router.cluster.tokens import (
+    PodIdentity,
+    TokenRefused,
+    UnknownKey,
+    Verifier,
+    read_unproved,
+)
 
 ONE = Signer("one")
 TWO = Signer("two")
@@ -79,6 +85,13 @@ def test_a_token_must_say_all(name: str) -> None:
 def test_what_is_no_token(text: str) -> None:
     with pytest.raises(TokenRefused):
         verifier().verify(text)
+
+
+@pytest.mark.parametrize("end", [10**400, "never", None, []])
+def test_an_end_beyond_all_bounds_is_no_defect(end: object) -> None:
+    """Anybody could have written what is read before the API server has been asked."""
+    with pytest.raises(TokenRefused):
+        read_unproved(jwt.encode(claims() | {"exp": end}, "x" * 32, "HS256"))
 
 
 def test_a_key_that_is_not_known_is_another_matter() -> None:

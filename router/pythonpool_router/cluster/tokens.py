@@ -101,7 +101,7 @@ def read_unproved(token: str) -> Claimed:
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
         return Claimed(_identity(claims), float(claims["exp"]))
-    except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise TokenRefused(f"the token is refused: {error!r}") from None
 
 
