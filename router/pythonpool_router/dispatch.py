@@ -181,9 +181,8 @@ class Dispatcher:
         unavailable = refusals.unavailable_now(pool, timeout)
         if unavailable is not None:
             self.fail(call, unavailable)
-        elif pool.queued >= pool.share.room(pool.queue_length) or timeout <= 0:
-            cause = "queue_timeout" if timeout <= 0 and pool.queue_length else "queue_full"
-            self.fail(call, refusals.at_capacity(pool, cause, now))
+        elif not _may_wait(pool, timeout):
+            self.fail(call, refusals.at_capacity(pool, _why_not(pool, timeout), now))
             self.tell_line(pool)
         else:
             pool.line.push(call)
@@ -204,8 +203,8 @@ class Dispatcher:
         if not is_busy and worker.free > 0 and waiting.head() is None:
             waiting.take(session.secret)
             self.send(call, worker, now)
-        elif pool.queued >= pool.share.room(pool.queue_length) or timeout <= 0:
-            cause = "session_busy" if is_busy else "queue_full"
+        elif not _may_wait(pool, timeout):
+            cause = "session_busy" if is_busy else _why_not(pool, timeout)
             self.fail(call, refusals.at_capacity(pool, cause, now))
         else:
             waiting.push(call, session.secret)
@@ -368,3 +367,13 @@ class Dispatcher:
         error = refusals.waited_too_long(call, now)
         self.leave(call, GONE)
         self.fail(call, error)
+
+
+def _may_wait(pool: Pool, timeout: float) -> bool:
+    """Whether there is room for one call more, and it is to wait at all."""
+    return timeout > 0 and pool.queued < pool.share.room(pool.queue_length)
+
+
+def _why_not(pool: Pool, timeout: float) -> str:
+    """The cause of a refusal where no call may wait."""
+    return "queue_timeout" if timeout <= 0 and pool.queue_length else "queue_full"

@@ -88,6 +88,18 @@ async def test_busy_too_long_is_session_busy(house: RouterHouse) -> None:
     assert (await running).status == 200
 
 
+async def test_a_call_that_does_not_wait_for_a_slot_is_told_so(house: RouterHouse) -> None:
+    """The session is free and the line empty: what it lacks is a slot, now."""
+    worker = await house.worker("general")
+    running = asyncio.create_task(execute(house, handle_on(worker)))
+    sent = await worker.call()
+    session = handle_on(worker)
+    reply = await house.ask("POST", f"/v1/sessions/{session}/execute/echo?queue_timeout=0", b"{}")
+    assert (reply.status, reply.json()["cause"]) == (429, "queue_timeout")
+    worker.result(sent.number, b"1")
+    assert (await running).status == 200
+
+
 async def test_unknown_workers_and_malformed_handles(house: RouterHouse) -> None:
     """410 worker_gone; 404 when it is no handle at all."""
     worker = await house.worker("general")
