@@ -20,7 +20,7 @@ _LONGEST_SECONDS = 7200.0
 
 async def million(stage: Stage) -> list[str]:
     """One call in 250 ends about when its time is up, so that it or its deadline may win."""
-    calls = round(stage.scaled(_CALLS, 2000))
+    calls = round(stage.scaled(_CALLS, 3000))
     tally = Tally(done=bytearray(calls))
     numbers = iter(range(calls))
     chance = random.Random(f"million-{stage.asked.seed}")
