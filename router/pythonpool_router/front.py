@@ -228,6 +228,8 @@ class Connection(CallerSocket):
         self.began_at = now = self.site.now
         self.deadline = now + IDLE_SECONDS
         self._ready = repeat
+        if self.is_stuck:
+            self._wait_for_room()
 
     def finished(self) -> None:
         """The answer is written: on to the next request, or the end of the connection."""
@@ -249,9 +251,24 @@ class Connection(CallerSocket):
             if intake.in_head:
                 self._has_begun = True
                 self.deadline = self._loop.time() + HEAD_SECONDS
+        if self.is_stuck:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        """Who does not take its answers asks for nothing more: they would fill the memory."""
+        self.pause()
+        self.wake_in(CHECK_SECONDS)
+
+    def _go_on(self) -> None:
+        """The answers before have been taken."""
+        if self._intake.is_turning:
+            self._loop.call_soon(self._next)
+        else:
+            self.read_on()
+        self.wake_in(HEAD_SECONDS if self._has_begun else IDLE_SECONDS)
 
     def _next(self) -> None:
-        if self._is_closing:
+        if self._is_closing or self.is_stuck or not self._intake.is_turning:
             return
         self._intake.next()
         self.read_on()
@@ -370,5 +387,7 @@ class Connection(CallerSocket):
             self.wake_in(CHECK_SECONDS)
         elif self._bridge is not None:
             self.deadline = NEVER
+        elif self._request is not None:
+            self.wake_in(CHECK_SECONDS)
         else:
-            self.wake_in(IDLE_SECONDS)
+            self._go_on()

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from router_house import Caller, LinkWorker, RouterHouse, router_house
+from router_house import Caller, LinkWorker, RouterHouse, Sent, router_house
 
 from pythonpool import messages
 from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STREAM, CancelReason, Kind
 
 TARGET = "/v1/pools/general/execute/echo"
 LONG = bytes(range(256)) * 4096
+
+MANY = 200
 
 
 @pytest.fixture
@@ -223,6 +225,31 @@ async def test_long_and_binary_results_of_streams(house: RouterHouse) -> None:
     (event,) = [event async for event in events(caller)]
     await answering
     assert base64.b64decode(json.loads(event["data"])["$bytes"]) == LONG
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "pipelined"])
+async def test_who_takes_no_answers_gets_no_more(house: RouterHouse, at_once: bool) -> None:
+    """They would fill the router's memory; whoever reads on gets all of them."""
+    asked = 0
+
+    def answer(worker: LinkWorker, sent: Sent) -> None:
+        nonlocal asked
+        greedy = sent.call.body == b"1"
+        asked += greedy
+        worker.result(sent.number, b"x" * 60_000 if greedy else b"1")
+
+    await house.worker("general", slots=2, on_call=answer)
+    caller = await house.caller()
+    for _ in range(MANY if at_once else 1):
+        caller.request("POST", "/v1/pools/general/execute/echo", b"1")
+    for number in range(MANY):
+        assert (await house.execute("general", "echo", b"2")).status == 200
+        if not at_once and number:
+            caller.request("POST", "/v1/pools/general/execute/echo", b"1")
+    assert asked < MANY // 4
+    for _ in range(MANY):
+        assert len((await caller.reply()).body) == 60_000
+    assert asked == MANY
 
 
 async def test_a_caller_that_goes_while_its_result_comes(house: RouterHouse) -> None:
