@@ -288,6 +288,17 @@ def test_a_pod_says_its_wish_and_serves_on(bell: Bell) -> None:
     assert drains == []
 
 
+def test_a_stuck_process_is_not_forgotten_over_memory(bell: Bell) -> None:
+    """Its slot is lost for good, also when there is memory again."""
+    watch, _, drains = in_a_pod(bell, memoryPercent=50)
+    watch.memory(60, 100)
+    watch.stuck()
+    watch.memory(40, 100)
+    bell.at(1060)
+
+    assert drains == ["memory"]
+
+
 def test_memory_drains_a_pod_in_place_when_nobody_came(bell: Bell) -> None:
     watch, wishes, drains = in_a_pod(bell, memoryPercent=50)
     watch.asked()

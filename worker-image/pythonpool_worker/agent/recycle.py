@@ -56,7 +56,7 @@ class Recycling:
         self.wish = ""
         self.on_wish: Callable[[], None] = _nothing
         self._in_place = in_place
-        self._is_over = False
+        self._is_over = self._is_stuck = False
         self._notices = notices
         self._timers = timers
         self._clock = clock
@@ -101,6 +101,7 @@ class Recycling:
 
     def stuck(self) -> None:
         """A process can not be killed."""
+        self._is_stuck = True
         self._want("stuck")
 
     def _is_old(self, _: object) -> None:
@@ -130,7 +131,7 @@ class Recycling:
     def _nobody_came(self, _: object) -> None:
         if self._in_place is None:
             return
-        if self._is_over or self.wish == "stuck":
+        if self._is_over or self._is_stuck:
             self._in_place.drain()
         else:
             self._timers.after(PATIENCE_SECONDS, self._nobody_came)
