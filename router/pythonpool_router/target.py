@@ -115,6 +115,9 @@ def _execute(
         error = InvalidArgument(
             f"pool name {pool[:100]!r} must be a DNS label of at most 40 characters"
         )
+    if not pool and timeout_ms is not None and timeout_ms > MAX_TIMEOUT_SECONDS * 1000:
+        # A pool that is named says itself what it allows; that of a session may be gone.
+        error = _outside("timeout", timeout_ms / 1000, "0.001", MAX_TIMEOUT_SECONDS)
     if not names.is_command_name(command):
         error = InvalidArgument(
             f"command name {command[:100]!r} must match ^[a-z][a-z0-9_.-]{{0,63}}$"
@@ -140,7 +143,7 @@ def _times(query: bytes) -> tuple[int | None, float | None, PythonPoolError | No
     except InvalidArgument as error:
         return None, None, error
     timeout, queue_timeout = values.get("timeout"), values.get("queue_timeout")
-    if timeout is not None and not MIN_TIMEOUT_SECONDS <= timeout <= MAX_TIMEOUT_SECONDS:
+    if timeout is not None and timeout < MIN_TIMEOUT_SECONDS:
         return None, None, _outside("timeout", timeout, "0.001", MAX_TIMEOUT_SECONDS)
     if queue_timeout is not None and queue_timeout > MAX_QUEUE_TIMEOUT_SECONDS:
         return None, None, _outside("queue_timeout", queue_timeout, "0", MAX_QUEUE_TIMEOUT_SECONDS)
