@@ -1,5 +1,7 @@
 """The errors that the router itself answers a call with, each with its way out. Pure."""
 
+from functools import partial
+
 from pythonpool.errors import (
     PoolNotFound,
     PythonPoolError,
@@ -10,7 +12,7 @@ from pythonpool.errors import (
 )
 from pythonpool.names import SessionHandle
 from pythonpool_router.call import Call
-from pythonpool_router.pools import Pool, Pools
+from pythonpool_router.pools import ListedWorker, Pool, Pools
 from pythonpool_router.workers import Worker
 
 SCALED_TO_ZERO = "scaled_to_zero"
@@ -22,8 +24,9 @@ def unavailable_now(pool: Pool, timeout: float) -> Unavailable | None:
     """The error when no worker is there and none could come within `timeout` seconds."""
     if pool.is_ready:
         return None
-    are_coming = any(worker.state == "ready" for worker in pool.listed.values())
-    if (pool.cause or pool.reason) and not are_coming:
+    if (pool.cause or pool.reason) and not any(
+        map(partial(_is_coming, pool), pool.listed.values())
+    ):
         return _unavailable(pool, pool.cause or "unknown", _DEGRADED_SECONDS)
     is_empty = all(worker.state == "draining" for worker in pool.listed.values())
     if is_empty and pool.settled and not pool.spec.get("replicas", 1):
@@ -31,6 +34,16 @@ def unavailable_now(pool: Pool, timeout: float) -> Unavailable | None:
     if timeout <= 0:
         return _unavailable(pool, "starting", _STARTING_SECONDS)
     return None
+
+
+def _is_coming(pool: Pool, listed: ListedWorker) -> bool:
+    """Whether a worker serves soon: it has to dial, or has served and its executors start again."""
+    if listed.state == "ready":
+        return True
+    worker = pool.workers.get(listed.name)
+    if worker is None or not worker.is_linked:
+        return False
+    return worker.state == listed.state == "starting"
 
 
 def router_ends(pool: Pool) -> Unavailable:

@@ -124,8 +124,15 @@ class Executors:
         executor.kill = Kill(self._loop, executor.pid, stack, on_sent)
         executor.kill.begin()
 
-    def on_exit(self, executor: Executor, code: int, status: int, kernel_ran_out: bool) -> None:
-        """It is dead and reaped."""
+    def on_exit(
+        self,
+        executor: Executor,
+        code: int,
+        status: int,
+        kernel_ran_out: bool,
+        kernel_limit: int | None = None,
+    ) -> None:
+        """It is dead and reaped; `kernel_limit` is the memory that the kernel allows, if known."""
         executor.output.finish()
         if executor.kill:
             executor.kill.finish()
@@ -134,7 +141,10 @@ class Executors:
         self._forget(executor)
         if executor.is_ready or executor.wants_dump is not None:
             exited = {"t": "exited", "id": executor.id, "pid": executor.pid, "cause": cause}
-            self._tell(exited | (executor.over_limit or {}) | {"log": log}, ())
+            limits = executor.over_limit or {}
+            if cause == "oom" and kernel_limit:
+                limits = {"limit_bytes": kernel_limit}
+            self._tell(exited | limits | {"log": log}, ())
         else:
             reason = executor.failure or f"it ended before it was ready ({cause})"
             self._say_failed(executor.id, reason, log)

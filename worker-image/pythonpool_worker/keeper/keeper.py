@@ -122,7 +122,9 @@ class Keeper:
         self._template.drain()
         executor = self._executors.by_pid(pid)
         if executor:
-            self._executors.on_exit(executor, code, status, self._memory.kernel_ran_out())
+            memory = self._memory
+            ran_out, limit = memory.kernel_ran_out(), memory.kernel_limit
+            self._executors.on_exit(executor, code, status, ran_out, limit)
         self._helpers.pop(pid, None)
 
     def _remember_helpers(self) -> None:

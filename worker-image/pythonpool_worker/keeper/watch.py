@@ -77,6 +77,11 @@ class MemoryWatch:
         """Whether the kernel has killed in the worker's own container in the last seconds."""
         return self._oom.has_risen()
 
+    @property
+    def kernel_limit(self) -> int | None:
+        """The memory that the kernel allows the worker's own container; None: it has none."""
+        return self._container.limit_bytes if self._container else None
+
     def _used(self, now: float) -> int:
         if self._container:
             return self._container.used_bytes(self._line)
