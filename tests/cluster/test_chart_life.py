@@ -8,12 +8,24 @@ from threading import Event
 import pytest
 from cluster.kube.client import Cluster
 from cluster.kube.images import IMAGES
+from cluster_black_box import house_of, unchanged
 from cluster_release import Place, Release, helm, install, release
+from flows import test_mission as mission
 from flows.house import wait_for
+from flows.whole import Asker
 
 from pythonpool import Client
 
 pytestmark = pytest.mark.timeout(400)
+
+globals().update(
+    unchanged(
+        mission,
+        test_pool_initialization="it counts the cores of this machine",
+        test_worker_failure_recovery="it kills a process of this machine",
+        test_health_check_operation="it reads the log of a router of this machine",
+    )
+)
 
 GIB = 1 << 30
 LIMITS = {"general": GIB // 4, "optimizer": GIB, "neural": GIB}
@@ -52,16 +64,10 @@ def client(installed: Release) -> Iterator[Client]:
         yield client
 
 
-def test_the_three_pools_do_their_work(client: Client) -> None:
-    said = client.execute("general", "echo", {"message": "Hello from Python"})
-    found = client.execute("optimizer", "optimize_model", {"iterations": 2, "data": "requests"})
-    with client.session("neural", ttl_seconds=7200) as session:
-        session.execute("train_model", {"epochs": 2, "batch_size": 32})
-        scored = session.execute("evaluate", {})
-
-    assert said["echoed"] == {"message": "Hello from Python"}
-    assert 0 < found["score"] <= 1
-    assert 0 < scored["accuracy"] <= 1
+@pytest.fixture
+def asker(installed: Release) -> Asker:
+    """Asks the Service over plain HTTP."""
+    return Asker(house_of(installed))  # type: ignore[arg-type]  # it takes url and token alone
 
 
 @pytest.mark.parametrize("pool", list(LIMITS))

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from cluster.kube.client import Cluster
-from cluster.kube.layout import ctr
-from cluster.kube.places import NODES
 from cluster.kube.steps import Failed
+from cluster_nodes import executors_of
 from cluster_release import Json, Place, Release, condition, manifest, read, release
 from flows.house import wait_for
 from flows.whole import Answer
@@ -79,6 +78,25 @@ def test_a_session_lives_on_through_both_routers(installed: Release, work: str) 
     assert first.in_session(handle, "count").code == "session_not_found"
 
 
+def test_a_session_outlives_its_router(installed: Release, work: str) -> None:
+    """A router is taken away with no time to finish; its successor knows the session as well."""
+    gone, left = installed.routers
+    handle = gone.ask("POST", "/v1/sessions", {"pool": work}).json["session_id"]
+    assert gone.in_session(handle, "count").json == 1
+    routers = installed.get("pods", "-l", "app.kubernetes.io/component=router")["items"]
+    (name,) = [pod["metadata"]["name"] for pod in routers if pod["status"]["podIP"] == gone.host]
+
+    installed.kubectl("delete", "pod", name, "--grace-period=1", "--wait=false")
+
+    assert left.in_session(handle, "count").json == 2
+
+    def is_known_to_all() -> bool:
+        routers = installed.routers
+        return len(routers) == 2 and {_status(router, handle) for router in routers} == {200}
+
+    wait_for(is_known_to_all, 40)
+
+
 def test_a_session_ends_honestly_with_its_pod(installed: Release, service: Place) -> None:
     installed.make("leaving")
     installed.settled("leaving", 1)
@@ -116,7 +134,8 @@ def test_memory_beyond_the_limit_is_named(installed: Release, service: Place, wo
     answer = service.run(work, "allocate", {"megabytes": 400, "seconds": 2})
 
     assert answer.json["code"] == "out_of_memory", answer.body
-    assert answer.json["limit_bytes"] == 256 << 20
+    assert (answer.json["cause"], answer.json["limit_bytes"]) == ("memory", 256 << 20)
+    assert 64 << 20 < answer.json["peak_bytes"] <= 256 << 20
     restarts = [
         status["restartCount"]
         for pod in installed.workers(work)
@@ -137,18 +156,17 @@ def test_the_limit_is_that_of_the_manifest(installed: Release, work: str) -> Non
     assert int(installed.kubectl(*command)) == 256 << 20
 
 
-def test_an_agent_outlives_its_executors(installed: Release, service: Place) -> None:
+def test_an_agent_outlives_its_executors(
+    installed: Release, service: Place, own_nodes: Cluster
+) -> None:
     """The container of the executors is killed: their callers are told, the agent goes on."""
     installed.make("outlived")
     installed.settled("outlived", 1)
     (pod,) = installed.workers("outlived")
-    node = next(node for node in NODES if node.name == pod["spec"]["nodeName"])
-    (status,) = pod["status"]["initContainerStatuses"]
     call = service.sent("outlived", "sleep", {"seconds": 20})
     wait_for(lambda: service.pool("outlived")["busy"] == 1)
 
-    container = status["containerID"].removeprefix("containerd://")
-    ctr(node, "tasks", "kill", "--signal", "SIGKILL", container)
+    executors_of(pod).kill()
 
     answer = read(call)
     assert (answer.status, answer.json["outcome"]) == (502, "unknown")
@@ -317,6 +335,14 @@ def test_a_deleted_pool_leaves_nothing(installed: Release, service: Place) -> No
 
     wait_for(lambda: not left(), 40)
     wait_for(partial(_is_unknown, service, "short-lived"))
+
+
+def _status(router: Place, handle: str) -> int:
+    """Of a look at a session; 0 while the router does not answer."""
+    try:
+        return router.ask("GET", f"/v1/sessions/{handle}").status
+    except OSError:
+        return 0
 
 
 def _is_unknown(service: Place, pool: str) -> bool:
