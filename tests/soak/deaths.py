@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soak.history import Death, Sent
+from soak.history import Death, Sent, whole_lines
 
 _LOOK_SECONDS = 0.1
 _TOO_LONG_SECONDS = 1.0
@@ -80,8 +80,8 @@ class DeathWatch:
             file.seek(self._read_bytes)
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        for line in whole.splitlines():
+        began, self._read_bytes = self._read_bytes, self._read_bytes + len(whole)
+        for line in whole_lines(whole, began):
             entry = json.loads(line)
             self._pids[entry["nonce"]] = entry["pid"]
             if entry["is_end"]:

@@ -4,12 +4,15 @@ All times are seconds of CLOCK_MONOTONIC, which callers and executors of one mac
 """
 
 import json
-from collections.abc import Iterable
+import mmap
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Outcome = Literal["not_started", "unknown", "finished"]
+
+PAGE_BYTES = mmap.PAGESIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +170,24 @@ def read_journal(path: Path) -> tuple[Line, ...]:
     """
     if not path.exists():
         return ()
-    return tuple(_lines(path.read_text().splitlines()))
+    return tuple(_lines(whole_lines(path.read_bytes())))
 
 
-def _lines(texts: Iterable[str]) -> Iterable[Line]:
+def whole_lines(data: bytes, began: int = 0) -> Iterator[bytes]:
+    """The lines of a journal from the byte `began` on, without those whose writer was killed.
+
+    The kernel breaks a killed process's write off only where a page ends; each line is written with
+    a line end before it, too, so that a part stands alone.
+    """
+    for line in data.split(b"\n"):
+        ended = began + len(line)
+        is_torn = ended % PAGE_BYTES == 0 and not line.endswith(b"}")
+        if line and not is_torn:
+            yield line
+        began = ended + 1
+
+
+def _lines(texts: Iterable[bytes]) -> Iterable[Line]:
     for number, text in enumerate(texts, 1):
         try:
             yield Line(**json.loads(text))

@@ -164,4 +164,4 @@ class Ledger(Troubles):
             "at": time.monotonic(),
             "count": session.state.get("count") if session is not None and is_end else None,
         }
-        os.write(self.journal_file, json.dumps(line).encode() + b"\n")
+        os.write(self.journal_file, b"\n" + json.dumps(line).encode() + b"\n")
