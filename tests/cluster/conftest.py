@@ -63,6 +63,17 @@ def own_nodes(cluster: Cluster) -> Cluster:
     return cluster
 
 
+@pytest.fixture
+def no_gpus(own_nodes: Cluster) -> Iterator[Cluster]:
+    """No node offers a GPU before the test, whatever an earlier run has left, nor after it."""
+    nodes = [node["metadata"]["name"] for node in own_nodes.get("nodes")["items"]]
+    for node in nodes:
+        own_nodes.advertise_gpus(node, 0)
+    yield own_nodes
+    for node in nodes:
+        own_nodes.advertise_gpus(node, 0)
+
+
 @pytest.fixture(scope="session")
 def api(apiserver: ApiServer) -> Api:
     """HTTP with it."""

@@ -113,7 +113,7 @@ def test_an_adapter_of_ones_own_is_one_file_more(cluster: Cluster, namespace: st
 
 
 def test_a_pod_that_wants_a_gpu_waits_for_a_node_that_offers_one(
-    cluster: Cluster, namespace: str
+    cluster: Cluster, namespace: str, no_gpus: Cluster
 ) -> None:
     node = cluster.get("nodes")["items"][-1]["metadata"]["name"]
     pod = _pod("gpu", namespace)
@@ -122,11 +122,10 @@ def test_a_pod_that_wants_a_gpu_waits_for_a_node_that_offers_one(
     unschedulable = ("--for=condition=PodScheduled=False", "pod/gpu", "--timeout=30s")
     cluster.kubectl("-n", namespace, "wait", *unschedulable)
 
-    cluster.advertise_gpus(node, 1)
+    no_gpus.advertise_gpus(node, 1)
 
     cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/gpu", "--timeout=45s")
     assert cluster.get("pod", "gpu", "-n", namespace)["spec"]["nodeName"] == node
-    cluster.advertise_gpus(node, 0)
 
 
 def test_pods_that_are_not_restricted_are_refused(cluster: Cluster, namespace: str) -> None:

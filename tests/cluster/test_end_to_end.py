@@ -275,7 +275,7 @@ def test_calls_go_on_without_the_operator(installed: Release, service: Place, wo
 
 
 def test_a_gpu_pool_says_what_it_waits_for_and_runs_when_it_comes(
-    installed: Release, service: Place, cluster: Cluster
+    installed: Release, service: Place, no_gpus: Cluster
 ) -> None:
     installed.make("graphics", gpu={"count": 1})
 
@@ -289,16 +289,13 @@ def test_a_gpu_pool_says_what_it_waits_for_and_runs_when_it_comes(
     assert problem["code"] == "unavailable"
     assert "nvidia.com/gpu" in problem["detail"]
 
-    node = cluster.get("nodes")["items"][0]["metadata"]["name"]
-    cluster.advertise_gpus(node, 1)
-    try:
-        installed.settled("graphics", 1)
-        (pod,) = installed.workers("graphics")
-        assert pod["spec"]["nodeName"] == node
-        assert service.run("graphics", "sleep", {"seconds": 0}).status == 200
-    finally:
-        cluster.advertise_gpus(node, 0)
-        installed.remove("graphics")
+    node = no_gpus.get("nodes")["items"][0]["metadata"]["name"]
+    no_gpus.advertise_gpus(node, 1)
+    installed.settled("graphics", 1)
+    (pod,) = installed.workers("graphics")
+    assert pod["spec"]["nodeName"] == node
+    assert service.run("graphics", "sleep", {"seconds": 0}).status == 200
+    installed.remove("graphics")
 
 
 @pytest.mark.parametrize(
