@@ -6,6 +6,7 @@ There are no nodes and no controllers: what they would write, `deployment_status
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -209,8 +210,9 @@ class Space:
 
 
 def new_space(api: Api, name: str) -> Space:
-    """A new namespace named after a test."""
-    label = "".join(letter if letter.isalnum() else "-" for letter in name.lower())[-60:].strip("-")
+    """A new namespace named after a test; tests of other files may have the same name."""
+    plain = "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+    label = f"{plain[-50:].strip('-')}-{secrets.token_hex(2)}"
     api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": label}})
     # Made by a controller elsewhere.
     accounts = f"/api/v1/namespaces/{label}/serviceaccounts"
