@@ -81,8 +81,9 @@ class Intake:
     def next(self) -> None:
         """The first request is served: forget it and read on."""
         self.is_turning = False
-        self.requests.popleft()
-        if not self.requests and self._held:
+        requests = self.requests
+        requests.popleft()
+        if self._held and (not requests or requests[0] is self._current):
             held, self._held = self._held, []
             self.held_bytes = 0
             self.feed(held[0] if len(held) == 1 else b"".join(held))

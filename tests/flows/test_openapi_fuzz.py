@@ -34,7 +34,7 @@ def test_what_the_document_says_holds(house: Callable[..., House], tmp_path: Pat
         [
             str(program), "--config-file", str(TESTS / "hostile/schemathesis.toml"),
             "run", f"{up.url}/openapi.json", "--header", f"Authorization: Bearer {up.token}",
-            "--checks", "all", "--workers", "4", "--continue-on-failure", "--no-color",
+            "--checks", "all", "--workers", "1", "--continue-on-failure", "--no-color",
             "--warnings", "off", "--request-timeout", "30",
         ],
         env={**os.environ, "PYTHONPATH": str(TESTS), "SCHEMATHESIS_HOOKS": "hostile.schemahooks"},

@@ -87,6 +87,20 @@ async def test_pipelined_requests_are_answered_in_order(house: RouterHouse) -> N
     assert [(await caller.reply()).body for _ in range(200)] == [b"%d" % n for n in range(200)]
 
 
+async def test_pipelined_bodies_of_any_length(house: RouterHouse) -> None:
+    """Wherever the parser's slices end: before a body, in it, or many slices before its end."""
+    for first in [*range(16_000, 16_400), 33_000]:
+        bodies = [b"1" * first, b"2" * 300, b"3" * 40_000, b"4"]
+        caller = await house.caller()
+        caller.send(b"".join(EXECUTE.encode() + _rest(body) for body in bodies))
+        assert [(await caller.reply()).body for _ in bodies] == bodies
+        await caller.close()
+
+
+def _rest(body: bytes) -> bytes:
+    return f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 async def test_bytes_that_come_with_the_answer_run_nothing_twice(tmp_path: Path) -> None:
     """The rest of a second request and the first one's result come in one turn of the loop."""
     async with router_house(tmp_path) as house:
