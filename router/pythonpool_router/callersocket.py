@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 
-from pythonpool_router.turns import hand_over, leave
+from pythonpool.turns import hand_over, leave
 
 STUCK_SECONDS = 30.0
 LINGER_SECONDS = 5.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pythonpool import messages
 from pythonpool.errors import Cancelled, PythonPoolError, WorkerCrashed
 from pythonpool.messages import MORE, OCTETS, SLOT_FREE, STARTED, UNKNOWN, CancelReason, Kind
+from pythonpool.turns import end_of_turn
 from pythonpool_router import said
 from pythonpool_router.call import ANSWERED, GONE, SENT, Call
 from pythonpool_router.linkevents import LinkEvents
@@ -51,6 +52,7 @@ class Link:
         self._control: list[bytes] = []
         self._data: list[bytes] = []
         self._is_flushing = False
+        self._at_end = end_of_turn()
         self._is_full = False
         self._overdue = OverdueWatch(lambda: self.calls.values(), self._overdue_at_worker)
         self._frames: dict[int, Callable[[int, bytes], None]] = {
@@ -106,14 +108,14 @@ class Link:
         out += parts
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._at_end(self._flush)
 
     def put(self, kind: int, number: int, payload: bytes = b"") -> None:
         """Send one control frame with the others of this turn."""
         self._control.append(messages.frame(kind, number, payload))
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._at_end(self._flush)
 
     def put_data(self, kind: int, number: int, parts: list[bytes], size: int) -> None:
         """Send one frame of a body, after all control frames."""
@@ -121,7 +123,7 @@ class Link:
         self._data += parts
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._at_end(self._flush)
 
     def cancel(self, call: Call, reason: CancelReason) -> None:
         """End a call that was sent; its terminal frame still comes."""

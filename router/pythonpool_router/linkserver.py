@@ -9,13 +9,13 @@ import orjson
 
 from pythonpool import messages, names
 from pythonpool.messages import Kind
+from pythonpool.turns import hand_over, leave
 from pythonpool_router import said
 from pythonpool_router.identity import HelloHeld, HelloRefused, Identity
 from pythonpool_router.link import Link
 from pythonpool_router.logs import Logger
 from pythonpool_router.pools import Pool
 from pythonpool_router.settings import Errors
-from pythonpool_router.turns import hand_over, leave
 from pythonpool_router.workernews import WorkerNews
 from pythonpool_router.workers import Worker
 

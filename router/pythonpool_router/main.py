@@ -4,11 +4,11 @@ import asyncio
 import signal
 
 from pythonpool.messages import keep_buffers_in_heap
+from pythonpool.turns import TurnLoop
 from pythonpool_router.cold.app import create_app, create_monitoring_app
 from pythonpool_router.logs import Logger
 from pythonpool_router.router import Router
 from pythonpool_router.settings import Settings, parse_settings
-from pythonpool_router.turns import TurnLoop
 
 _log = Logger()
 

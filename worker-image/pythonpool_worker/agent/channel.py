@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pythonpool.messages import FrameReader, ProtocolError
+from pythonpool.turns import hand_over_from, leave_to
 
 _log = logging.getLogger("pythonpool.agent")
 
@@ -78,6 +79,7 @@ class Channel:
         """Read again."""
         if self._is_open and not self._is_reading:
             self._is_reading = True
+            hand_over_from(self._fd, self._take, self._fail)
             self._loop.add_reader(self._fd, self._readable)
 
     def drain(self) -> None:
@@ -90,6 +92,7 @@ class Channel:
         if not self._is_open:
             return
         self._is_open = False
+        leave_to(self._fd)
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
         self._unsent.clear()
@@ -108,6 +111,9 @@ class Channel:
         if not data:
             self._end(is_broken=False)
             return False
+        return self._take(data)
+
+    def _take(self, data: bytes) -> bool:
         try:
             for kind, number, payload in self._frames.feed(data):
                 self._on_frame(kind, number, payload)
@@ -115,9 +121,12 @@ class Channel:
                     return False
         except ProtocolError as error:
             _log.warning("an executor broke the channel's rules: %s", error)
-            self._end(is_broken=True)
+            self._fail()
             return False
         return True
+
+    def _fail(self) -> None:
+        self._end(is_broken=True)
 
     def _end(self, *, is_broken: bool) -> None:
         self.pause()

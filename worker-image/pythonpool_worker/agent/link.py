@@ -21,6 +21,7 @@ from pythonpool.messages import (
     frame,
     header,
 )
+from pythonpool.turns import end_of_turn, hand_over, leave
 
 if TYPE_CHECKING:
     from pythonpool_worker.agent.call import Call
@@ -66,6 +67,7 @@ class Link(asyncio.Protocol):
         self._control: list[bytes | memoryview] = []
         self._data: list[bytes | memoryview] = []
         self._is_flushing = False
+        self._at_end = end_of_turn()
         self._transport: asyncio.Transport | None = None
 
     @property
@@ -84,7 +86,7 @@ class Link(asyncio.Protocol):
         self._control.append(frame(kind, number, payload))
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._at_end(self._flush)
 
     def send_data(self, kind: int, number: int, payload: bytes | memoryview) -> None:
         """Queue a frame that goes after control and is not copied."""
@@ -92,7 +94,7 @@ class Link(asyncio.Protocol):
         self._data.append(payload)
         if not self._is_flushing:
             self._is_flushing = True
-            self._loop.call_soon(self._flush)
+            self._at_end(self._flush)
 
     def close(self) -> None:
         """Write what is queued, then close."""
@@ -113,6 +115,7 @@ class Link(asyncio.Protocol):
         """Say HELLO."""
         self._transport = cast("asyncio.Transport", transport)
         self.last_heard = self._loop.time()
+        hand_over(self._transport, self.data_received)
         self._transport.write(self._hello)
 
     def data_received(self, data: bytes) -> None:
@@ -136,6 +139,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Its callers are gone."""
+        if self._transport is not None:
+            leave(self._transport)
         self._transport = None
         self._control.clear()
         self._data.clear()

@@ -14,6 +14,7 @@ from pythonpool.clock import SystemClock, timestamp
 from pythonpool.descriptors import allow_many
 from pythonpool.messages import keep_buffers_in_heap
 from pythonpool.names import new_incarnation
+from pythonpool.turns import TurnLoop
 from pythonpool_worker.agent.addresses import is_address, place_of
 from pythonpool_worker.agent.credentials import Credential, Secret, TokenFile
 from pythonpool_worker.agent.dialling import Dialler
@@ -41,7 +42,8 @@ def main() -> int:
     keep_buffers_in_heap()
     allow_many()
     start_logs(file.worker)
-    return asyncio.run(_serve(asked, file, credential))
+    with asyncio.Runner(loop_factory=TurnLoop) as runner:
+        return runner.run(_serve(asked, file, credential))
 
 
 async def _serve(asked: argparse.Namespace, file: WorkerFile, credential: Credential) -> int:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from pythonpool_router.turns import TurnLoop, hand_over, leave
+from pythonpool.turns import TurnLoop, end_of_turn, hand_over, hand_over_from, leave, leave_to
 
 
 class Taker(asyncio.Protocol):
@@ -33,6 +33,7 @@ class Taker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received.append(data)
         self.news.set()
+        self.does()
 
     def connection_lost(self, error: Exception | None) -> None:
         leave(self.transport)
@@ -165,5 +166,77 @@ def test_a_write_that_does_not_go_out_whole_is_finished_and_reading_goes_on() ->
         other.send(b"y")
         await _heard(taker)
         assert taker.taken + taker.received in ([b"x", b"y"], [b"y", b"x"])
+
+    run(story, TurnLoop)
+
+
+def test_what_a_taker_asks_of_the_loop_is_done_though_nothing_else_comes() -> None:
+    async def story(pairs: Pairs) -> None:
+        taker, other = await pairs.new()
+        loop = asyncio.get_running_loop()
+        soon, later = loop.create_future(), loop.create_future()
+
+        def asks() -> None:
+            loop.call_soon(soon.set_result, None)
+            loop.call_later(0.001, later.set_result, None)
+
+        taker.does = asks
+        other.send(b"x")
+        await soon
+        await later
+
+    run(story, TurnLoop)
+
+
+@pytest.mark.parametrize("factory", [TurnLoop, asyncio.SelectorEventLoop])
+def test_the_end_of_a_turn_comes_once_and_before_the_loop_waits(
+    factory: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def story(pairs: Pairs) -> None:
+        taker, other = await pairs.new()
+        at_end = end_of_turn()
+        ended: list[str] = []
+        done = asyncio.get_running_loop().create_future()
+
+        def last() -> None:
+            ended.append("in a turn")
+            done.set_result(None)
+
+        at_end(lambda: ended.append("in a callback"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert ended == ["in a callback"]
+
+        def asks() -> None:
+            at_end(last)
+
+        taker.does = asks
+        other.send(b"x")
+        await done
+        await asyncio.sleep(0)
+        assert ended == ["in a callback", "in a turn"]
+
+    run(story, factory)
+
+
+def test_a_descriptor_is_read_for_its_taker_and_its_end_told_to_the_reader() -> None:
+    async def story(pairs: Pairs) -> None:
+        loop = asyncio.get_running_loop()
+        mine, other = socket.socketpair()
+        mine.setblocking(False)
+        taken, ended = loop.create_future(), loop.create_future()
+        hand_over_from(mine.fileno(), taken.set_result, mine.close)
+
+        def at_the_end() -> None:
+            loop.remove_reader(mine)
+            ended.set_result(mine.recv(10))
+
+        loop.add_reader(mine, at_the_end)
+        other.send(b"x")
+        assert await taken == b"x"
+        other.close()
+        assert await ended == b""
+        leave_to(mine.fileno())
+        mine.close()
 
     run(story, TurnLoop)

@@ -1,5 +1,5 @@
-"""The router's event loop: asyncio's own, but bytes of callers and workers are handed over where
-they are found: no handle, no callback, and what follows from them is done in the same turn.
+"""The event loop of routers and agents: asyncio's own, but bytes of callers, links and executors
+are handed over where they are found: no handle, no callback, and what follows is done in one turn.
 
 Where the loop is another one, or a transport is no plain socket, all goes asyncio's way.
 """
@@ -10,27 +10,55 @@ import os
 import select
 import selectors
 from collections.abc import Callable
-from typing import Any
-
-from pythonpool_router.logs import Logger
-
-_log = Logger()
+from contextvars import Context
+from time import monotonic
+from typing import Any, TypeVarTuple, Unpack
 
 _READ_BYTES = 262_144
 _MAX_EVENTS = 512
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
-Take = Callable[[bytes], None]
-_Taker = tuple[Take, asyncio.Transport]
+_Args = TypeVarTuple("_Args")
+Take = Callable[[bytes], object]
+_Taker = tuple[Take, Callable[[], None]]
 
 
 class TurnLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop over a selector that reads for those who asked for it."""
+    """asyncio's loop over a selector that reads for those who asked for it.
+
+    While nothing else is asked for the selector takes turn after turn by itself.
+    """
 
     def __init__(self) -> None:
         self.turns = Turns()
         super().__init__(self.turns)
+        self.turns.on_fault = self._tell
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Args]], object],
+        *args: *_Args,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """As ever; the selector gives way."""
+        self.turns.is_wanted = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Args]], object],
+        *args: *_Args,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As ever; the selector gives way."""
+        self.turns.is_wanted = True
+        return super().call_at(when, callback, *args, context=context)
+
+    def _tell(self, fault: Exception) -> None:
+        message = "what came on a connection was not taken: it is closed"
+        self.call_exception_handler({"message": message, "exception": fault})
 
 
 def hand_over(transport: asyncio.Transport, take: Take) -> None:
@@ -38,16 +66,40 @@ def hand_over(transport: asyncio.Transport, take: Take) -> None:
 
     The end of the stream is told as ever. Where this can not be done `data_received` is called.
     """
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, TurnLoop) and transport.get_extra_info("sslcontext") is None:
-        loop.turns.takers[transport.get_extra_info("socket").fileno()] = (take, transport)
+    if transport.get_extra_info("sslcontext") is None:
+        hand_over_from(transport.get_extra_info("socket").fileno(), take, transport.abort)
 
 
 def leave(transport: asyncio.Transport) -> None:
     """Undo `hand_over`; asked in `connection_lost`, while the socket's number is still its own."""
+    if transport.get_extra_info("sslcontext") is None:
+        leave_to(transport.get_extra_info("socket").fileno())
+
+
+def hand_over_from(descriptor: int, take: Take, abort: Callable[[], None]) -> None:
+    """The same for a descriptor; asked before `loop.add_reader`, whose callback is told the end.
+
+    `abort` is called when `take` raises.
+    """
     loop = asyncio.get_running_loop()
-    if isinstance(loop, TurnLoop) and transport.get_extra_info("sslcontext") is None:
-        loop.turns.takers.pop(transport.get_extra_info("socket").fileno(), None)
+    if isinstance(loop, TurnLoop):
+        loop.turns.takers[descriptor] = (take, abort)
+
+
+def leave_to(descriptor: int) -> None:
+    """Undo `hand_over_from`; asked before the descriptor is closed."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, TurnLoop):
+        loop.turns.takers.pop(descriptor, None)
+
+
+def end_of_turn() -> Callable[[Callable[[], None]], object]:
+    """Of the running loop: what calls a callback at the end of the present turn, once.
+
+    That is before the loop waits again. It must not raise.
+    """
+    loop = asyncio.get_running_loop()
+    return loop.turns.ends.append if isinstance(loop, TurnLoop) else loop.call_soon
 
 
 class Turns(selectors.BaseSelector):
@@ -55,9 +107,15 @@ class Turns(selectors.BaseSelector):
 
     Attributes:
         takers: by the socket's number; asked while asyncio reads there and has nothing to write.
+        on_fault: told what a taker raised; its connection is aborted.
+        ends: what is called at the end of the present turn.
+        is_wanted: the loop has callbacks to call, or another time to wake.
     """
 
     def __init__(self) -> None:
+        self.ends: list[Callable[[], None]] = []
+        self.is_wanted = False
+        self.on_fault: Callable[[Exception], None] = _raise
         self.takers: dict[int, _Taker] = {}
         self._reads: dict[int, _Taker] = {}  # those of `takers` that are watched for bytes alone
         self._epoll = select.epoll()
@@ -94,13 +152,39 @@ class Turns(selectors.BaseSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait; hand over what can be, return the rest."""
+        """Wait; hand over what can be, turn by turn, until there is something to return."""
         ready: list[tuple[selectors.SelectorKey, int]] = []
+        self.is_wanted = False
+        self._end_turn()
+        if self.is_wanted:
+            timeout = 0
+        until = None if timeout is None else monotonic() + timeout
+        poll = self._epoll.poll
+        while True:
+            try:
+                found = poll(_rounded(timeout), _MAX_EVENTS)
+            except InterruptedError:
+                return ready
+            self._hand_over(found, ready)
+            self._end_turn()
+            if ready or self.is_wanted or not found:
+                return ready
+            if until is not None:
+                timeout = until - monotonic()
+                if timeout <= 0:
+                    return ready
+
+    def _end_turn(self) -> None:
+        while self.ends:
+            ends = self.ends[:]
+            self.ends.clear()  # the list itself stays: others append to it
+            for end in ends:
+                end()
+
+    def _hand_over(
+        self, found: list[tuple[int, int]], ready: list[tuple[selectors.SelectorKey, int]]
+    ) -> None:
         reads, read = self._reads, os.read
-        try:
-            found = self._epoll.poll(_rounded(timeout), _MAX_EVENTS)
-        except InterruptedError:
-            return ready
         for fd, event in found:
             if event == _IN and fd in reads:
                 try:
@@ -110,18 +194,17 @@ class Turns(selectors.BaseSelector):
                 except OSError:
                     data = b""
                 if data:
-                    take, transport = reads[fd]
+                    take, abort = reads[fd]
                     try:
                         take(data)
-                    except Exception:  # noqa: BLE001 - one connection's fault must not end the loop
-                        _log.exception("a connection failed")
-                        transport.abort()
+                    except Exception as fault:  # noqa: BLE001 - it must not end the loop
+                        self.on_fault(fault)
+                        abort()
                     continue
             key = self._keys.get(fd)
             if key is not None:  # the end, an error, or another's; else closed earlier in this turn
                 events = (event & ~_IN and _WRITE) | (event & ~_OUT and _READ)
                 ready.append((key, events & key.events))
-        return ready
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -141,6 +224,10 @@ class Turns(selectors.BaseSelector):
             KeyError: it is not watched.
         """
         return self._keys[_descriptor(fileobj)]
+
+
+def _raise(fault: Exception) -> None:
+    raise fault
 
 
 def _descriptor(fileobj: Any) -> int:
