@@ -16,7 +16,13 @@ class Caller:
 
 
 class Access(Protocol):
-    """The seam between a token file and Kubernetes."""
+    """The seam between a token file and Kubernetes.
+
+    Attributes:
+        standing: another object whenever somebody may be judged otherwise than before.
+    """
+
+    standing: object
 
     def caller(self, authorization: bytes | None) -> Caller:
         """The caller whose `Authorization` header this is; None when there was no header.
@@ -43,6 +49,7 @@ class TokenFile:
         self._seen = _facts(path)
         self._expected = _token(path)
         self._usual = b"Bearer " + self._expected
+        self.standing: object = self._usual
         self._caller = Caller("local")
 
     def refresh(self) -> None:
@@ -55,7 +62,7 @@ class TokenFile:
         if facts != self._seen:
             self._seen = facts
             self._expected = _token(self._path)
-            self._usual = b"Bearer " + self._expected
+            self.standing = self._usual = b"Bearer " + self._expected
 
     def caller(self, authorization: bytes | None) -> Caller:
         """The one caller, when the token is right.

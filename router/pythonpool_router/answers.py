@@ -38,21 +38,13 @@ class Answer(Reply):
     def result(self, call: Call, octets: bool, total: int, first: bytes) -> None:
         """Write head and body, or the head and as much as is here."""
         connection = self._connection
-        dispatcher = self._dispatcher
-        dispatcher.answered(call)
+        self._dispatcher.answered(call)
         worker = call.worker
         is_last = connection.is_last
-        head = responses.result_head(
-            octets,
-            total,
-            dispatcher.instance_bytes,
-            call.number,
-            worker.name_bytes if worker is not None else b"",
-            call.waited,
-            call.run_us,
-            connection.site.date,
-            is_last,
-        )
+        head = connection.site.heads.head(
+            octets, total, call.number, worker.name_bytes if worker is not None else b"",
+            call.waited, call.run_us, is_last,
+        )  # fmt: skip
         if total == len(first):
             connection.write(head + first)
             connection.answered(is_last)

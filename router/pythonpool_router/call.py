@@ -72,7 +72,7 @@ class Call:
         run_us: microseconds it ran, once its terminal frame has come.
         waited: seconds from its arrival until it was sent.
         in_body: a RESULT or CHUNK with MORE has come, its END has not.
-        has_waited: it was in a line, which may still hold it as one that has left.
+        is_held: a line holds it, as one that waits or as one that has left.
         tried: workers that refused it for a reason that waiting does not cure.
     """
 
@@ -83,8 +83,8 @@ class Call:
         "deadline",
         "flags",
         "granted",
-        "has_waited",
         "in_body",
+        "is_held",
         "link",
         "names",
         "number",
@@ -132,7 +132,7 @@ class Call:
         self.granted = 0
         self.in_body = False
         self.streamed = False
-        self.has_waited = False
+        self.is_held = False
         self.tried: set[str] | None = None
 
     def anew(self) -> "Call":

@@ -75,24 +75,27 @@ class PoolCounters:
             known = executions.get(key)
         executions[key] = (known or 0) + 1
 
-    def served(self, command: str, seconds: float) -> None:
-        """One call ended with its result after it ran for `seconds`."""
-        key = (command, "ok")
+    def served(self, command: str, runs_us: list[int]) -> None:
+        """Calls ended with their results after they ran for `runs_us` microseconds."""
         executions = self.executions
-        if key in executions and command in self.execution_seconds:
-            executions[key] += 1
-            histogram = self.execution_seconds[command]
-            histogram.counts[bisect_left(BOUNDS, seconds)] += 1
-            histogram.total_seconds += seconds
-        else:
-            self.count(command, "ok")
-            self.ran(command, seconds)
+        key = (command, "ok")
+        if key not in executions and len(executions) >= MAX_ROWS:
+            key = ("", "ok")
+        executions[key] = executions.get(key, 0) + len(runs_us)
+        histogram = self._histogram(command)
+        counts = histogram.counts
+        for run_us in runs_us:
+            counts[bisect_left(BOUNDS, run_us / 1e6)] += 1
+        histogram.total_seconds += sum(runs_us) / 1e6
 
     def ran(self, command: str, seconds: float) -> None:
         """One call ran for `seconds`."""
+        self._histogram(command).observe(seconds)
+
+    def _histogram(self, command: str) -> Histogram:
         histograms = self.execution_seconds
         histogram = histograms.get(command)
         if histogram is None:
             name = command if len(histograms) < MAX_COMMANDS else ""
             histogram = histograms.setdefault(name, Histogram())
-        histogram.observe(seconds)
+        return histogram

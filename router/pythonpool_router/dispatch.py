@@ -30,14 +30,13 @@ class Dispatcher:
     """Gives calls to free slots; keeps the lines while there are none.
 
     Attributes:
-        instance, instance_bytes: this router's life; the first part of every execution id.
+        instance: this router's life; the first part of every execution id.
         in_flight: calls that were taken and have no answer yet.
     """
 
     def __init__(self, pools: Pools, instance: str) -> None:
         self.pools = pools
         self.instance = instance
-        self.instance_bytes = instance.encode()
         self.in_flight = 0
         self._number = 0
         self._loop = asyncio.get_running_loop()
@@ -61,22 +60,20 @@ class Dispatcher:
 
         Answers by the call's `reply`: at once when the call is refused.
         """
-        now = monotonic()
         pool = call.pool
         self.in_flight += 1
-        if not call.since:
-            call.since = now
+        call.since = now = monotonic()
         timeout = pool.queue_timeout_seconds if queue_timeout is None else queue_timeout
-        call.deadline = call.since + timeout
-        if call.session is not None:
-            self._submit_to_session(call, call.session, now, timeout)
-            return
-        if not pool.queued and pool.idle:
+        call.deadline = now + timeout
+        if not pool.queued and pool.idle and call.session is None:
             worker = self.pick(call)
             if worker is not None:
                 self.send(call, worker, now)
                 return
-        self.wait(call, now, timeout)
+        if call.session is not None:
+            self._submit_to_session(call, call.session, now, timeout)
+        else:
+            self.wait(call, now, timeout)
 
     def gone(self, call: Call) -> None:
         """The caller of `call` has gone: out of the line at once, or cancelled at the worker."""
@@ -130,10 +127,7 @@ class Dispatcher:
     def answered(self, call: Call) -> None:
         """The result of `call` has come: count it. Called by its reply."""
         self.in_flight -= 1
-        pool = call.pool
-        seconds = call.run_us / 1e6
-        pool.counters.served(call.command if call.command in pool.commands else "", seconds)
-        pool.promise.served(seconds)
+        call.pool.served(call.command, call.run_us)
 
     def opened(self) -> None:
         """A call that opened a session has its result."""

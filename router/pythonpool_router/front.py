@@ -199,7 +199,13 @@ class Connection(CallerSocket):
             if not upload.wants_more and not request.is_whole:
                 self.pause()
         self._repeat = repeat_of(
-            request, target, caller, call, answer, self.dispatcher.pools, self.site.max_body_bytes
+            request,
+            target,
+            guard.access,
+            call,
+            answer,
+            self.dispatcher.pools,
+            self.site.max_body_bytes,
         )
         self.dispatcher.submit(call, target.queue_timeout)
 

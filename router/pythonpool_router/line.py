@@ -29,7 +29,7 @@ class Line:
     def push(self, call: Call) -> None:
         """Let `call` wait in the place of its age: at the end, unless it was refused before."""
         call.state = WAITING
-        call.has_waited = True
+        call.is_held = True
         self._length += 1
         calls = self._calls
         if not calls or calls[-1].since <= call.since:
@@ -56,6 +56,7 @@ class Line:
         if call is not None:
             self._calls.popleft()
             self._length -= 1
+            call.is_held = False
         return call
 
     def left(self, call: Call, state: int) -> None:

@@ -43,6 +43,8 @@ class RouterMetrics(Collector):
         yield _build_info()
         yield from _gauges(pools)
         yield from _memory(pools)
+        for pool in pools:
+            pool.settle()
         counted = [(pool.name, pool.counters) for pool in pools]
         counted.append(("", self._pools.nowhere))
         yield from _executions(counted)

@@ -32,6 +32,7 @@ def _rank(pool: Pool, timeout_ms: int | None) -> tuple[bool, float, float, str]:
     asked = 0 if timeout_ms is None else timeout_ms
     fits = bool(pool.idle) and not pool.queued and pool.timeout_seconds * 1000 >= asked
     slots = pool.slots()
+    pool.settle()
     wait = 0.0 if pool.idle else (pool.queued + 1) * pool.promise.interval(slots.total)
     return not fits, wait, pool.timeout_seconds, pool.name
 

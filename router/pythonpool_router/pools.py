@@ -13,13 +13,17 @@ import orjson
 from pythonpool.errors import PoolNotFound, WorkerNotFound
 from pythonpool_router.counters import PoolCounters
 from pythonpool_router.line import Line
-from pythonpool_router.promise import Promise
+from pythonpool_router.promise import SETTLED_BY, Promise
 from pythonpool_router.share import Share
 from pythonpool_router.strangers import Strangers
 from pythonpool_router.workers import Worker
 
 ANY_LIFE = "*"
 """In place of an incarnation: the source knows the worker, and not which life of it this is."""
+
+
+_MOST_RUNS = 1024
+"""Served calls of a command that are held before they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ class Pool:
         self.share = Share()
         self.commands: dict[str, dict[str, Any]] = {}
         self.timeouts_ms: dict[str, int] = {}
+        self._runs: dict[str, list[int]] = {}
         self.take(listed)
 
     def take(self, listed: ListedPool) -> None:
@@ -163,6 +168,8 @@ class Pool:
 
     def learn_commands(self) -> None:
         """Gather the catalogue from the workers that are linked; the newest generation's wins."""
+        self.settle()
+        self._runs = {}
         commands: dict[str, dict[str, Any]] = {}
         for worker in sorted(self.workers.values(), key=lambda worker: worker.generation):
             if worker.is_linked and worker.state != "failed":
@@ -187,6 +194,24 @@ class Pool:
         self.is_gone = True
         self.listed = {}
 
+    def served(self, command: str, run_us: int) -> None:
+        """A call ended with its result after it ran; `settle` counts it."""
+        runs = self._runs.get(command)
+        if runs is None:
+            runs = self._runs.setdefault(command if command in self.commands else "", [])
+        runs.append(run_us)
+        if len(runs) >= _MOST_RUNS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what has been served; asked before counters are read or a place is promised."""
+        for command, runs in self._runs.items():
+            if runs:
+                self.counters.served(command, runs)
+                for run_us in runs[-SETTLED_BY:]:
+                    self.promise.served(run_us / 1e6)
+                runs.clear()
+
     def learn_share(self) -> None:
         """Gather what the linked workers know of other routers and of who waits there."""
         linked = [worker for worker in self.workers.values() if worker.is_linked]
@@ -199,7 +224,10 @@ class Pool:
     @property
     def is_ready(self) -> bool:
         """Whether a ready worker is linked."""
-        return any(worker.is_ready for worker in self.workers.values())
+        for worker in self.workers.values():  # plain: each call that waits asks
+            if worker.link is not None and worker.state == "ready":
+                return True
+        return False
 
     @property
     def sessions(self) -> int:

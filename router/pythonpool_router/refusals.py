@@ -73,6 +73,7 @@ def _unavailable(pool: Pool, cause: str, seconds: float) -> Unavailable:
 
 def at_capacity(pool: Pool, cause: str, now: float) -> ResourceExhausted:
     """429 with the promise of the next place."""
+    pool.settle()
     slots = pool.slots()
     coming = sum(
         pool.spec.get("concurrency", 1)

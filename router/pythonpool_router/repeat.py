@@ -1,21 +1,18 @@
 """A call that comes again: most callers send the same head with each call of a connection, but for
-the length of the body.
+the length of the body and the traceparent.
 
-What was judged of it once is not judged again: parsing, routing, the pool's times. Who asks is
-judged each time, and all of it anew when anything of the pools has changed.
+What was judged of it once is not judged again: parsing, routing, the pool's times, who asks. All of
+it is judged anew when anything of the pools, or of who may come in, has changed.
 """
 
-from pythonpool.errors import PythonPoolError
-from pythonpool_router.access import Access, Caller
+from pythonpool_router.access import Access
 from pythonpool_router.answers import Answer
 from pythonpool_router.call import NEW, Call
 from pythonpool_router.pools import Pools
 from pythonpool_router.requests import Request
+from pythonpool_router.shape import Shape, shape_of
 from pythonpool_router.target import Target
 from pythonpool_router.uploads import HELD_BYTES
-
-_LENGTH = b"\r\ncontent-length: "
-_MAX_DIGITS = 8
 
 
 class Repeat:
@@ -28,36 +25,35 @@ class Repeat:
     """
 
     __slots__ = (
-        "_after",
-        "_authorization",
-        "_before",
         "_by_name",
         "_call",
-        "_caller",
         "_head",
         "_most_bytes",
+        "_shape",
         "_size",
+        "_standing",
         "_timeouts_ms",
+        "_trace",
+        "_traceparent",
         "answer",
         "queue_timeout",
         "request",
     )
 
     def __init__(
-        self, request: Request, target: Target, caller: Caller, call: Call, answer: Answer,
-        pools: Pools, max_body_bytes: int, length_at: int,
+        self, request: Request, target: Target, access: Access, call: Call, answer: Answer,
+        pools: Pools, max_body_bytes: int, shape: Shape,
     ) -> None:  # fmt: skip
         data = request.raw
         self.request = request
         self.answer = answer
         self.queue_timeout = target.queue_timeout
         self._size = len(data)
-        self._head = head = data[: len(data) - request.body_bytes]
-        self._before = head[:length_at]
-        self._after = head[head.find(b"\r", length_at) :]
+        self._head = data[: len(data) - request.body_bytes]
+        self._shape = shape
+        self._trace = self._traceparent = call.traceparent
         self._most_bytes = min(HELD_BYTES, max_body_bytes)
-        self._caller = caller
-        self._authorization = request.named.get(b"authorization")
+        self._standing = access.standing
         self._call = call
         self._by_name = pools.by_name
         self._timeouts_ms = call.pool.timeouts_ms
@@ -65,40 +61,37 @@ class Repeat:
         request.body = []
 
     def body(self, data: bytes) -> bytes | None:
-        """The body in `data`, when that is the same head and one whole body; else None."""
+        """The body in `data`, when that is such a head and one whole body; else None."""
         head = self._head
         if len(data) == self._size and data.startswith(head):
+            self._trace = self._traceparent
             return data[len(head) :]
-        before, after = self._before, self._after
-        if not data.startswith(before):
+        found = self._shape.find(data)
+        if found is None:
             return None
-        end = data.find(b"\r", len(before))
-        digits = data[len(before) : end]
-        if not digits.isdigit() or len(digits) > _MAX_DIGITS or not data.startswith(after, end):
-            return None
-        end += len(after)
-        return data[end:] if len(data) - end == int(digits) else None
+        body, self._trace = found
+        return body
 
     def call(self, body: bytes, access: Access, pools: Pools) -> Call | None:
-        """The call with another body, if who asks is still who it was and may still; else None."""
+        """The call with another body, if all that was judged of it still stands; else None."""
         call = self._call
         pool = call.pool
-        is_same = pools.by_name is self._by_name and pool.timeouts_ms is self._timeouts_ms
-        if not is_same or len(body) > self._most_bytes:
+        if (
+            pools.by_name is not self._by_name
+            or pool.timeouts_ms is not self._timeouts_ms
+            or access.standing is not self._standing
+            or len(body) > self._most_bytes
+        ):
             return None
-        try:
-            if access.caller(self._authorization) is not self._caller:
-                return None
-            access.permit(self._caller, "execute", pool.name)
-        except PythonPoolError:
-            return None
-        if call.has_waited or call.reruns:  # a line may still hold it, as one that has left
+        if call.is_held or call.reruns:  # a line drops those that have left by and by
             call = self._call = self.answer.call = call.anew()
         call.state = NEW
-        call.since = 0.0
         call.number = call.run_us = 0
         call.body = [body] if body else []
         call.body_bytes = len(body)
+        if call.traceparent is not self._trace:
+            call.traceparent = self._trace
+            call.names = b""
         return call
 
     def forget(self) -> None:
@@ -107,7 +100,7 @@ class Repeat:
 
 
 def repeat_of(
-    request: Request, target: Target, caller: Caller, call: Call, answer: Answer,
+    request: Request, target: Target, access: Access, call: Call, answer: Answer,
     pools: Pools, max_body_bytes: int,
 ) -> Repeat | None:  # fmt: skip
     """What is to be remembered of a call before it is sent; None where it may not come again so."""
@@ -116,7 +109,9 @@ def repeat_of(
     if not data or not plain or not (target.pool or target.session):
         return None
     head = data[: data.find(b"\r\n\r\n") + 4]
-    at = head.lower().find(_LENGTH) + len(_LENGTH)
-    if at < len(_LENGTH) or len(data) - len(head) != request.length:
+    if len(data) - len(head) != request.length:
         return None
-    return Repeat(request, target, caller, call, answer, pools, max_body_bytes, at)
+    shape = shape_of(head, call.traceparent)
+    if shape is None:
+        return None
+    return Repeat(request, target, access, call, answer, pools, max_body_bytes, shape)

@@ -23,10 +23,10 @@ _REASONS[499] = b"Client Closed Request"
 _RESULT = (
     b"HTTP/1.1 200 OK\r\n"
     b"Content-Type: %b\r\n"
-    b"Content-Length: %d\r\n"
-    b"Pythonpool-Execution-Id: %b-%x\r\n"
+    b"Content-Length: %%d\r\n"
+    b"Pythonpool-Execution-Id: %b-%%x\r\n"
     b"Pythonpool-Worker: %b\r\n"
-    b"Server-Timing: queue;dur=%b, run;dur=%d.%03d\r\n"
+    b"Server-Timing: queue;dur=%%b, run;dur=%%d.%%03d\r\n"
     b"Date: %b\r\n"
     b"%b\r\n"
 )
@@ -44,30 +44,40 @@ def head(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     return status_line(status) + lines + b"\r\n"
 
 
-def result_head(
-    octets: bool,
-    total: int,
-    instance: bytes,
-    number: int,
-    worker: bytes,
-    waited: float,
-    run_us: int,
-    date: bytes,
-    is_last: bool,
-) -> bytes:
-    """The head of a finished call's answer; `instance` and `number` are its execution id."""
-    return _RESULT % (
-        OCTETS if octets else JSON,
-        total,
-        instance,
-        number,
-        worker,
-        b"%.3f" % (waited * 1e3) if waited else b"0.000",
-        run_us // 1000,
-        run_us % 1000,
-        date,
-        CLOSE if is_last else b"",
-    )
+class ResultHeads:
+    """The heads of finished calls' answers; what they have in common is written once.
+
+    `instance` is the first part of every execution id.
+    """
+
+    def __init__(self, instance: bytes, date: bytes) -> None:
+        self._instance = instance
+        self._date = date
+        self._plain: dict[bytes, bytes] = {}
+
+    def renew(self, date: bytes) -> None:
+        """From now on this is the value of Date."""
+        if date != self._date:
+            self._date = date
+            self._plain.clear()
+
+    def head(
+        self, octets: bool, total: int, number: int, worker: bytes, waited: float, run_us: int,
+        is_last: bool,
+    ) -> bytes:  # fmt: skip
+        """The head of an answer of `total` bytes."""
+        if octets or is_last:
+            form = self._form(OCTETS if octets else JSON, worker, CLOSE if is_last else b"")
+        else:
+            form = self._plain.get(worker) or b""
+            if not form:
+                form = self._plain[worker] = self._form(JSON, worker, b"")
+        queue = b"%.3f" % (waited * 1e3) if waited else b"0.000"
+        return form % (total, number, queue, run_us // 1000, run_us % 1000)
+
+    def _form(self, content: bytes, worker: bytes, close: bytes) -> bytes:
+        name = worker.replace(b"%", b"%%")
+        return _RESULT % (content, self._instance, name, self._date, close)
 
 
 def problem_body(error: PythonPoolError) -> bytes:

@@ -10,6 +10,7 @@ from pythonpool.errors import MethodNotAllowed, PayloadTooLarge, PermissionDenie
 from pythonpool_router.access import Access, Caller
 from pythonpool_router.dispatch import Dispatcher
 from pythonpool_router.requests import Request
+from pythonpool_router.responses import ResultHeads
 from pythonpool_router.target import Target
 
 Scope = MutableMapping[str, Any]
@@ -87,6 +88,7 @@ class Site:
         is_draining: every answer closes its connection.
         date: the Date field's value, renewed twice a second.
         now: monotonic seconds at that time.
+        heads: of the answers of calls that have ended well.
     """
 
     def __init__(
@@ -104,12 +106,14 @@ class Site:
         self.state = state
         self.is_draining = False
         self.date = b""
+        self.heads = ResultHeads(dispatcher.instance.encode() if dispatcher else b"", b"")
         self.tick()
 
     def tick(self) -> None:
         """Renew the time."""
         self.now = time.monotonic()
         self.date = formatdate(time.time(), usegmt=True).encode()
+        self.heads.renew(self.date)
 
     def admit(self, request: Request, target: Target) -> Caller | None:
         """All checks that need no body; the caller, None where nobody is asked for.

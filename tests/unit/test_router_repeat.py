@@ -6,7 +6,6 @@ from typing import cast
 import pytest
 from router_objects import listed, pools_of
 
-from pythonpool.errors import PermissionDenied, Unauthenticated
 from pythonpool_router.access import Caller
 from pythonpool_router.answers import Answer
 from pythonpool_router.call import ANSWERED, NEW, Call
@@ -25,22 +24,19 @@ HEAD = (
 
 
 class Door:
-    """An Access that says what it is told to say, and remembers what it was asked."""
+    """An Access that lets everybody in, as far as it is told."""
 
     def __init__(self) -> None:
-        self.answer: Caller | Exception = ME
-        self.permits = True
-        self.asked: list[bytes | None] = []
+        self.standing: object = "as it was"
 
     def caller(self, authorization: bytes | None) -> Caller:
-        self.asked.append(authorization)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        return ME
 
     def permit(self, caller: Caller, action: str, pool: str) -> None:
-        if not self.permits:
-            raise PermissionDenied(f"{caller.name} may not {action} {pool}")
+        """Everything."""
+
+
+DOOR = Door()
 
 
 class Ground:
@@ -64,7 +60,7 @@ def remembered(data: bytes, pools: Pools, most: int = 1 << 20) -> Repeat | None:
     answer = Answer(cast(Connection, Ground()))
     call = answer.call = Call(pools.by_name["a"], "echo", 0, 1000, b"me", answer)
     target = parse_target(request.target)
-    return repeat_of(request, target, ME, call, answer, pools, most)
+    return repeat_of(request, target, DOOR, call, answer, pools, most)
 
 
 def of(data: bytes) -> Repeat:
@@ -127,19 +123,15 @@ def test_a_head_is_compared_where_a_request_begins_and_nowhere_else() -> None:
     assert repeat.body(inner + inner) is None
 
 
-def test_who_asks_is_judged_each_time() -> None:
-    pools, door = pools_of(listed("a")), Door()
+def test_whenever_somebody_may_be_judged_otherwise_all_is_judged_anew() -> None:
+    pools = pools_of(listed("a"))
     repeat = remembered(whole(b"abc"), pools)
     assert repeat is not None
 
-    assert repeat.call(b"1", door, pools) is not None
-    door.answer = Caller("somebody else")
-    assert repeat.call(b"2", door, pools) is None
-    door.answer = Unauthenticated("the token has expired")
-    assert repeat.call(b"3", door, pools) is None
-    door.answer, door.permits = ME, False
-    assert repeat.call(b"4", door, pools) is None
-    assert door.asked == [b"Bearer t"] * 4
+    assert repeat.call(b"1", DOOR, pools) is not None
+    other = Door()
+    other.standing = "another token"
+    assert repeat.call(b"2", other, pools) is None
 
 
 @pytest.mark.parametrize("change", [Pools.read, lambda pools: pools.get("a").learn_commands()])
@@ -150,9 +142,9 @@ def test_any_change_of_the_pools_lets_all_be_judged_anew(
     repeat = remembered(whole(b"abc"), pools)
     assert repeat is not None
 
-    assert repeat.call(b"1", Door(), pools) is not None
+    assert repeat.call(b"1", DOOR, pools) is not None
     change(pools)
-    assert repeat.call(b"1", Door(), pools) is None
+    assert repeat.call(b"1", DOOR, pools) is None
 
 
 def test_a_body_over_the_limit_is_left_to_those_who_refuse_it() -> None:
@@ -160,33 +152,87 @@ def test_a_body_over_the_limit_is_left_to_those_who_refuse_it() -> None:
     repeat = remembered(whole(b"abc"), pools, most=5)
     assert repeat is not None
 
-    assert repeat.call(b"12345", Door(), pools) is not None
-    assert repeat.call(b"123456", Door(), pools) is None
+    assert repeat.call(b"12345", DOOR, pools) is not None
+    assert repeat.call(b"123456", DOOR, pools) is None
 
 
 def test_nothing_of_the_call_before_is_left_in_the_next() -> None:
     pools = pools_of(listed("a"))
     repeat = remembered(whole(b"abc"), pools)
     assert repeat is not None
-    call = repeat.call(b"1", Door(), pools)
+    call = repeat.call(b"1", DOOR, pools)
     assert call is not None
-    call.state, call.number, call.run_us, call.since = ANSWERED, 7, 8, 9.0
+    call.state, call.number, call.run_us = ANSWERED, 7, 8
 
-    again = repeat.call(b"", Door(), pools)
+    again = repeat.call(b"", DOOR, pools)
     assert again is call
-    assert (call.state, call.number, call.run_us, call.since) == (NEW, 0, 0, 0.0)
+    assert (call.state, call.number, call.run_us) == (NEW, 0, 0)
     assert (call.body, call.body_bytes) == ([], 0)
 
 
-def test_a_call_that_has_waited_is_not_used_again_since_a_line_may_hold_it() -> None:
+def test_a_call_that_a_line_may_hold_is_not_used_again() -> None:
     pools = pools_of(listed("a"))
     repeat = remembered(whole(b"abc"), pools)
     assert repeat is not None
-    call = repeat.call(b"1", Door(), pools)
+    call = repeat.call(b"1", DOOR, pools)
     assert call is not None
     pools.by_name["a"].line.push(call)
 
-    other = repeat.call(b"2", Door(), pools)
+    other = repeat.call(b"2", DOOR, pools)
     assert other is not None
     assert other is not call
     assert repeat.answer.call is other
+
+
+TRACED = HEAD.replace(b"Accept: */*", b"traceparent: %b")
+FIRST, OTHER = (b"00-" + digit * 32 + b"-" + digit * 16 + b"-01" for digit in (b"a", b"1"))
+
+
+def traced(body: bytes, trace: bytes) -> bytes:
+    return TRACED % (len(body), trace) + body
+
+
+def of_traced(pools: Pools) -> Repeat:
+    request = parsed(traced(b"abc", FIRST))[0]
+    answer = Answer(cast(Connection, Ground()))
+    call = answer.call = Call(pools.by_name["a"], "echo", 0, 1000, b"me", answer)
+    call.traceparent = request.named[b"traceparent"]
+    repeat = repeat_of(request, parse_target(request.target), DOOR, call, answer, pools, 1 << 20)
+    assert repeat is not None
+    return repeat
+
+
+def test_a_traceparent_may_be_another_and_goes_with_its_own_call() -> None:
+    pools = pools_of(listed("a"))
+    repeat = of_traced(pools)
+    for body, trace in ((b"abc", OTHER), (b"a", OTHER), (b"abc", FIRST), (b"a", FIRST)):
+        assert repeat.body(traced(body, trace)) == body
+        call = repeat.call(body, DOOR, pools)
+        assert call is not None
+        assert call.traceparent == trace
+        call.names = trace
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        FIRST[:-1],
+        FIRST + b"0",
+        FIRST[:-1] + b"\n",
+        FIRST[:-2] + b"\r\n",
+        b"00-\r\nHost: y\r\n".ljust(len(FIRST), b"a"),
+        FIRST.replace(b"00-", b"01-"),
+        FIRST.upper(),
+        b"",
+    ],
+)
+def test_what_is_no_traceparent_is_left_to_the_parser(trace: bytes) -> None:
+    assert of_traced(pools_of(listed("a"))).body(traced(b"abc", trace)) is None
+
+
+def test_two_traceparents_are_compared_as_they_are() -> None:
+    two = traced(b"abc", FIRST + b"\r\ntraceparent: " + OTHER)
+    repeat = of(two)
+
+    assert repeat.body(two) == b"abc"
+    assert repeat.body(two.replace(OTHER, FIRST)) is None
