@@ -134,7 +134,7 @@ def test_the_first_result_by_the_command_line(said: dict[str, str]) -> None:
 
 
 def test_the_first_result_by_curl(said: dict[str, str]) -> None:
-    assert result(answer(said, "curl "))["echoed"] == {"message": "hi"}
+    assert result(answer(said, "curl -H"))["echoed"] == {"message": "hi"}
 
 
 def test_a_pool_of_ones_own(said: dict[str, str]) -> None:
