@@ -96,7 +96,7 @@ def leave_to(descriptor: int) -> None:
 def end_of_turn() -> Callable[[Callable[[], None]], object]:
     """Of the running loop: what calls a callback at the end of the present turn, once.
 
-    That is before the loop waits again. It must not raise.
+    That is before the loop waits again.
     """
     loop = asyncio.get_running_loop()
     return loop.turns.ends.append if isinstance(loop, TurnLoop) else loop.call_soon
@@ -179,7 +179,10 @@ class Turns(selectors.BaseSelector):
             ends = self.ends[:]
             self.ends.clear()  # the list itself stays: others append to it
             for end in ends:
-                end()
+                try:
+                    end()
+                except Exception as fault:  # noqa: BLE001 - nor this
+                    self.on_fault(fault)
 
     def _hand_over(
         self, found: list[tuple[int, int]], ready: list[tuple[selectors.SelectorKey, int]]
