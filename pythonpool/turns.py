@@ -57,7 +57,7 @@ class TurnLoop(asyncio.SelectorEventLoop):
         return super().call_at(when, callback, *args, context=context)
 
     def _tell(self, fault: Exception) -> None:
-        message = "what came on a connection was not taken: it is closed"
+        message = "what was handed over, or the end of a turn, failed"
         self.call_exception_handler({"message": message, "exception": fault})
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import traceback
+from typing import Any
 
 from pythonpool.messages import keep_buffers_in_heap
 from pythonpool.turns import TurnLoop
@@ -21,11 +23,19 @@ async def serve(settings: Settings) -> None:
     """
     router = Router(settings, create_app, create_monitoring_app)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell_fault)
     loop.add_signal_handler(signal.SIGTERM, router.stop)
     loop.add_signal_handler(signal.SIGINT, router.stop)
     loop.add_signal_handler(signal.SIGHUP, router.read_pools)
     await router.start()
     await router.run()
+
+
+def _tell_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Asyncio would write it to its own log, and in more than one line."""
+    fault = context.get("exception")
+    text = "".join(traceback.format_exception(fault)).rstrip() if fault is not None else None
+    _log.error(context["message"], exception=text)
 
 
 def main() -> int:
