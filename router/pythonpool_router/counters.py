@@ -65,23 +65,19 @@ class PoolCounters:
         self.session_ends: dict[str, int] = {}
         self.worker_exits: dict[str, int] = {}
 
-    def count(self, command: str, code: str) -> None:
-        """One call ended with `code`."""
+    def count(self, command: str, code: str, number: int = 1) -> None:
+        """So many calls ended with `code`."""
         executions = self.executions
         key = (command, code)
         known = executions.get(key)
         if known is None and len(executions) >= MAX_ROWS:
             key = ("", code)
             known = executions.get(key)
-        executions[key] = (known or 0) + 1
+        executions[key] = (known or 0) + number
 
     def served(self, command: str, runs_us: list[int]) -> None:
         """Calls ended with their results after they ran for `runs_us` microseconds."""
-        executions = self.executions
-        key = (command, "ok")
-        if key not in executions and len(executions) >= MAX_ROWS:
-            key = ("", "ok")
-        executions[key] = executions.get(key, 0) + len(runs_us)
+        self.count(command, "ok", len(runs_us))
         histogram = self._histogram(command)
         counts = histogram.counts
         for run_us in runs_us:

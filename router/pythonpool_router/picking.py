@@ -31,10 +31,14 @@ def _may_offer(pool: Pool, command: str) -> bool:
 def _rank(pool: Pool, timeout_ms: int | None) -> tuple[bool, float, float, str]:
     asked = 0 if timeout_ms is None else timeout_ms
     fits = bool(pool.idle) and not pool.queued and pool.timeout_seconds * 1000 >= asked
-    slots = pool.slots()
+    return not fits, _wait(pool), pool.timeout_seconds, pool.name
+
+
+def _wait(pool: Pool) -> float:
+    if pool.idle:
+        return 0.0
     pool.settle()
-    wait = 0.0 if pool.idle else (pool.queued + 1) * pool.promise.interval(slots.total)
-    return not fits, wait, pool.timeout_seconds, pool.name
+    return (pool.queued + 1) * pool.promise.interval(pool.slots().total)
 
 
 def _near(pools: Pools, command: str) -> str:

@@ -50,9 +50,9 @@ class ResultHeads:
     `instance` is the first part of every execution id.
     """
 
-    def __init__(self, instance: bytes, date: bytes) -> None:
+    def __init__(self, instance: bytes) -> None:
         self._instance = instance
-        self._date = date
+        self._date = b""
         self._plain: dict[bytes, bytes] = {}
 
     def renew(self, date: bytes) -> None:
@@ -66,12 +66,12 @@ class ResultHeads:
         is_last: bool,
     ) -> bytes:  # fmt: skip
         """The head of an answer of `total` bytes."""
-        if octets or is_last:
+        is_plain = not (octets or is_last)
+        form = self._plain.get(worker) if is_plain else None
+        if form is None:
             form = self._form(OCTETS if octets else JSON, worker, CLOSE if is_last else b"")
-        else:
-            form = self._plain.get(worker) or b""
-            if not form:
-                form = self._plain[worker] = self._form(JSON, worker, b"")
+            if is_plain:
+                self._plain[worker] = form
         queue = b"%.3f" % (waited * 1e3) if waited else b"0.000"
         return form % (total, number, queue, run_us // 1000, run_us % 1000)
 

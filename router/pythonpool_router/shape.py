@@ -15,13 +15,13 @@ class Shape:
 
     __slots__ = ("_end", "_pieces", "_trace")
 
-    def __init__(self, head: bytes, trace: bytes, holes: list[tuple[int, int]]) -> None:
-        """`trace` is the head's traceparent, `holes` are where that and the length stand."""
+    def __init__(self, head: bytes, trace: bytes, holes: list[tuple[int, int, bool]]) -> None:
+        """`holes`: where length and `trace` begin and end, and whether it is `trace`."""
         self._trace = trace
         self._pieces: list[tuple[bytes, bool]] = []
         at = 0
-        for begin, end in sorted(holes):
-            self._pieces.append((head[at:begin], head[begin:end] == trace))
+        for begin, end, is_trace in sorted(holes):
+            self._pieces.append((head[at:begin], is_trace))
             at = end
         self._end = head[at:]
 
@@ -60,9 +60,9 @@ def shape_of(head: bytes, trace: bytes) -> Shape | None:
     at = lowered.find(_LENGTH) + len(_LENGTH)
     if at < len(_LENGTH):
         return None
-    holes = [(at, head.find(b"\r", at))]
+    holes = [(at, head.find(b"\r", at), False)]
     if _IS_TRACE(trace) and lowered.count(_TRACE) == 1:
         at = lowered.find(_TRACE) + len(_TRACE)
         if head.startswith(trace, at):
-            holes.append((at, at + _TRACE_BYTES))
+            holes.append((at, at + _TRACE_BYTES, True))
     return Shape(head, trace, holes)

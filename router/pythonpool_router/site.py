@@ -106,7 +106,7 @@ class Site:
         self.state = state
         self.is_draining = False
         self.date = b""
-        self.heads = ResultHeads(dispatcher.instance.encode() if dispatcher else b"", b"")
+        self.heads = ResultHeads(dispatcher.instance.encode() if dispatcher else b"")
         self.tick()
 
     def tick(self) -> None:

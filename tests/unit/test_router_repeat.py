@@ -59,6 +59,7 @@ def remembered(data: bytes, pools: Pools, most: int = 1 << 20) -> Repeat | None:
     request = parsed(data)[0]
     answer = Answer(cast(Connection, Ground()))
     call = answer.call = Call(pools.by_name["a"], "echo", 0, 1000, b"me", answer)
+    call.traceparent = request.named.get(b"traceparent", b"")
     target = parse_target(request.target)
     return repeat_of(request, target, DOOR, call, answer, pools, most)
 
@@ -193,11 +194,7 @@ def traced(body: bytes, trace: bytes) -> bytes:
 
 
 def of_traced(pools: Pools) -> Repeat:
-    request = parsed(traced(b"abc", FIRST))[0]
-    answer = Answer(cast(Connection, Ground()))
-    call = answer.call = Call(pools.by_name["a"], "echo", 0, 1000, b"me", answer)
-    call.traceparent = request.named[b"traceparent"]
-    repeat = repeat_of(request, parse_target(request.target), DOOR, call, answer, pools, 1 << 20)
+    repeat = remembered(traced(b"abc", FIRST), pools)
     assert repeat is not None
     return repeat
 

@@ -48,6 +48,7 @@ class Channel:
         """
         self._on_frame = on_frame
         self._on_end = on_end
+        hand_over_from(self._fd, self._take, self._fail)
         self.resume()
 
     def send(self, *parts: bytes | memoryview) -> None:
@@ -79,7 +80,6 @@ class Channel:
         """Read again."""
         if self._is_open and not self._is_reading:
             self._is_reading = True
-            hand_over_from(self._fd, self._take, self._fail)
             self._loop.add_reader(self._fd, self._readable)
 
     def drain(self) -> None:
